@@ -1,0 +1,97 @@
+"""The one tree of errors that the orchestrator raises.
+
+    OrchestratorError
+    ├── UsageError               ORC-001  exit 2  the call itself is wrong: option, file, setting
+    ├── InvalidTopology          ORC-002  exit 1  journeys, policy, streams or schemas do not validate
+    ├── Unreachable              ORC-003  exit 3  Kafka or another dependency cannot be reached
+    ├── RefusedByState           ORC-004  exit 4  what is asked does not fit how things stand now
+    │   ├── TopicMismatch        ORC-005  exit 4  a topic is missing or has the wrong partition count
+    │   ├── PositionLost         ORC-006  exit 4  the position to read from no longer exists in the log
+    │   └── StateLocked          ORC-007  exit 4  another worker uses the state directory
+    ├── StoreDamaged             ORC-008  exit 1  a local store cannot be trusted; it is rebuilt from the changelog
+    └── WorkerFenced             ORC-009  exit 1  another worker took over; this one dropped its work and rejoins
+
+Data never raises: bytes that do not validate and handlers that fail become incidents. These errors are for people, so each
+says what happened, where, and what to do next, and none carries the contents of a record.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from orchestrator.names import ExitCode
+
+
+class OrchestratorError(Exception):
+    """Base of every error raised on purpose; `str()` gives one line fit for stderr."""
+
+    code: ClassVar[str] = "ORC-000"
+    exit_code: ClassVar[ExitCode] = ExitCode.NO
+
+    def __init__(self, what: str, *, where: str = "", next_step: str = "") -> None:
+        self.what = what
+        self.where = where
+        self.next_step = next_step
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        place = f" ({self.where})" if self.where else ""
+        advice = f"\n  next: {self.next_step}" if self.next_step else ""
+        return f"{self.code} {self.what}{place}{advice}"
+
+
+class UsageError(OrchestratorError):
+    """The command, an option, a file name or a setting is wrong."""
+
+    code = "ORC-001"
+    exit_code = ExitCode.USAGE
+
+
+class InvalidTopology(OrchestratorError):
+    """Journeys, policy, streams or schemas do not validate; the problems were printed or are in `what`."""
+
+    code = "ORC-002"
+
+
+class Unreachable(OrchestratorError):
+    """A dependency (Kafka, the schema registry) did not answer in the stated time."""
+
+    code = "ORC-003"
+    exit_code = ExitCode.UNREACHABLE
+
+
+class RefusedByState(OrchestratorError):
+    """The request is right, but not as things stand (group active, plan stale, topic wrong)."""
+
+    code = "ORC-004"
+    exit_code = ExitCode.REFUSED
+
+
+class TopicMismatch(RefusedByState):
+    """A topic is missing, or its partition count differs from streams.yaml."""
+
+    code = "ORC-005"
+
+
+class PositionLost(RefusedByState):
+    """The offset to go on from lies outside the log; going on would skip or repeat records."""
+
+    code = "ORC-006"
+
+
+class StateLocked(RefusedByState):
+    """Another process holds the state directory."""
+
+    code = "ORC-007"
+
+
+class StoreDamaged(OrchestratorError):
+    """A local store is damaged, foreign or of another format."""
+
+    code = "ORC-008"
+
+
+class WorkerFenced(OrchestratorError):
+    """A newer producer or group generation exists; whatever was pending here must be dropped."""
+
+    code = "ORC-009"

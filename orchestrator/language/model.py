@@ -1,0 +1,302 @@
+"""What the files of a topology say, after reading: frozen values with their place in the text.
+
+Nothing here is compiled or checked against the rest; `checks.py` does that, and the engine compiles from these values.
+All durations are whole milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from msgspec import Struct
+
+Milliseconds = int
+
+
+class Place(Struct, frozen=True):
+    """Where something stands: file as the caller named it, line and column from 1."""
+
+    path: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}:{self.column}"
+
+
+class Expr(Struct, frozen=True):
+    """A CEL expression as the author wrote it."""
+
+    source: str
+    place: Place
+
+
+class Reentry(Struct, frozen=True):
+    """Whether a customer may enter again. `after_ms` and `since` only for `after`."""
+
+    kind: Literal["never", "always", "after"] = "never"
+    after_ms: Milliseconds = 0
+    since: Literal["entry", "exit"] = "exit"
+
+
+class Entry(Struct, frozen=True):
+    """What starts an instance."""
+
+    on: tuple[str, ...]
+    place: Place
+    when: Expr | None = None
+    key: Expr | None = None
+    reentry: Reentry = Reentry()
+    max_age_ms: Milliseconds | None = None
+
+
+class Step(Struct, frozen=True):
+    """One step of a state. `settings` is the Struct of the verb's own module."""
+
+    id: str
+    verb: str
+    settings: Any
+    place: Place
+    when: Expr | None = None
+
+
+class Exit(Struct, frozen=True):
+    """What ends an instance at once. `send` is a step whose id is `exit:<n>`, n from 1 by position."""
+
+    on: tuple[str, ...]
+    outcome: str
+    place: Place
+    when: Expr | None = None
+    send: Step | None = None
+
+
+class Goal(Struct, frozen=True):
+    """What success is; measured, never acted on."""
+
+    id: str
+    on: tuple[str, ...]
+    within_ms: Milliseconds
+    place: Place
+    when: Expr | None = None
+    primary: bool = False
+
+
+class Handler(Struct, frozen=True):
+    """What a state does about an event for as long as the state lasts."""
+
+    event: str
+    go: str
+    place: Place
+    when: Expr | None = None
+
+
+class State(Struct, frozen=True):
+    """A business fact about the customer."""
+
+    name: str
+    place: Place
+    handlers: tuple[Handler, ...] = ()
+    steps: tuple[Step, ...] = ()
+    final: bool = False
+    outcome: str = ""
+    rest: bool = False
+
+
+class Journey(Struct, frozen=True):
+    """One journey file."""
+
+    id: str
+    version: int
+    purpose: str
+    entry: Entry
+    start: str
+    states: Mapping[str, State]
+    place: Place
+    title: str = ""
+    owner: str = ""
+    priority: int = 50
+    urgency: Literal["high", "medium", "low"] = "medium"
+    lifetime_ms: Milliseconds | None = None
+    exits: tuple[Exit, ...] = ()
+    context: Mapping[str, Expr] = {}
+    goals: tuple[Goal, ...] = ()
+
+
+class QuietHours(Struct, frozen=True):
+    """Local times of day in minutes after midnight: quiet from `start` up to, not including, `end`."""
+
+    start: int
+    end: int
+
+
+class Rate(Struct, frozen=True):
+    """A ceiling for a channel over the whole cluster."""
+
+    limit: int
+    per_ms: Milliseconds
+
+
+class Channel(Struct, frozen=True):
+    """A way to reach the customer, or with kind `action` a service that does something."""
+
+    name: str
+    topic: str
+    place: Place
+    kind: Literal["message", "action"] = "message"
+    quiet_hours: QuietHours | None = None
+    rate: Rate | None = None
+    address: Expr | None = None
+
+
+class Purpose(Struct, frozen=True):
+    """Why the customer is contacted, and whether that needs consent."""
+
+    name: str
+    place: Place
+    consent: Literal["required", "not_required"] = "required"
+    basis: str = ""
+    unknown: Literal["deny", "allow"] | None = None
+
+
+class ConsentPolicy(Struct, frozen=True):
+    """What holds where no consent is known, and how long one lasts."""
+
+    unknown: Literal["deny", "allow"] = "deny"
+    expires_ms: Milliseconds | None = None
+
+
+class Cap(Struct, frozen=True):
+    """At most `limit` sends in a window; empty channels or purposes mean all."""
+
+    id: str
+    limit: int
+    per_ms: Milliseconds
+    window: Literal["rolling", "calendar"]
+    place: Place
+    channels: tuple[str, ...] = ()
+    purposes: tuple[str, ...] = ()
+    over: Literal["skip", "hold"] = "skip"
+    max_hold_ms: Milliseconds = 0
+
+
+class Suppress(Struct, frozen=True):
+    """An event that blocks purposes for a time."""
+
+    id: str
+    on: tuple[str, ...]
+    purposes: tuple[str, ...]
+    for_ms: Milliseconds
+    place: Place
+    when: Expr | None = None
+
+
+class Exclusive(Struct, frozen=True):
+    """Journeys of which a customer may be in one at a time."""
+
+    id: str
+    journeys: tuple[str, ...]
+    on_conflict: Literal["refuse", "preempt"]
+    place: Place
+
+
+class EventDedupe(Struct, frozen=True):
+    """How long and how many event ids are remembered for a customer."""
+
+    window_ms: Milliseconds = 86_400_000
+    max: int = 256
+
+
+class AddressDedupe(Struct, frozen=True):
+    """Two customers, one address, one message inside the window: the second is suppressed."""
+
+    channels: tuple[str, ...]
+    window_ms: Milliseconds
+
+
+class Holdout(Struct, frozen=True):
+    """The global control group. Empty purposes: all that need consent."""
+
+    percent: float
+    salt: str
+    purposes: tuple[str, ...] = ()
+
+
+class Limits(Struct, frozen=True):
+    """Bounds on what a journey may say and a customer's document may hold."""
+
+    branches: int = 5
+    steps: int = 50
+    states: int = 30
+    instances_per_customer: int = 25
+    context_bytes: int = 32_768
+    wait_ms: Milliseconds = 400 * 86_400_000
+
+
+class Policy(Struct, frozen=True):
+    """policy.yaml: what all journeys share."""
+
+    timezone: str = "UTC"
+    channels: Mapping[str, Channel] = {}
+    purposes: Mapping[str, Purpose] = {}
+    consent: ConsentPolicy = ConsentPolicy()
+    caps: tuple[Cap, ...] = ()
+    suppress: tuple[Suppress, ...] = ()
+    exclusive: tuple[Exclusive, ...] = ()
+    dedupe_events: EventDedupe = EventDedupe()
+    dedupe_addresses: AddressDedupe | None = None
+    holdout: Holdout | None = None
+    limits: Limits = Limits()
+
+
+class EventTopic(Struct, frozen=True):
+    """A topic of events and the event types it may carry; no types listed means every known type."""
+
+    topic: str
+    place: Place
+    schemas: tuple[str, ...] = ()
+
+
+class Streams(Struct, frozen=True):
+    """streams.yaml: how the topics are wired. `app` names the consumer group and prefixes the internal topics."""
+
+    app: str = "journeys"
+    partitions: int = 12
+    events: tuple[EventTopic, ...] = ()
+    outcomes: str = "journeys.outcomes"
+    transitions: str = "journeys.transitions"
+    incidents: str = "journeys.incidents"
+    definitions: str = "journeys.definitions"
+
+    @property
+    def changelog(self) -> str:
+        """The compacted topic of customer documents."""
+        return f"{self.app}-customers-changelog"
+
+    @property
+    def journal(self) -> str:
+        """The topic with one record a partition a cycle."""
+        return f"{self.app}-journal"
+
+
+class Experiment(Struct, frozen=True):
+    """One registered experiment."""
+
+    id: str
+    place: Place
+    hypothesis: str = ""
+    owner: str = ""
+    metric: str = ""
+    exposures_per_arm: int = 0
+    duration_ms: Milliseconds = 0
+    effect: float | None = None
+    alpha: float = 0.05
+
+
+class Topology(Struct, frozen=True):
+    """Everything that was read from one folder and found valid."""
+
+    journeys: tuple[Journey, ...]
+    policy: Policy = Policy()
+    streams: Streams = Streams()
+    experiments: Mapping[str, Experiment] = {}

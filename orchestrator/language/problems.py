@@ -1,0 +1,57 @@
+"""Problems in what an author wrote: all of them at once, each with its place and, where one is near, a suggestion."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Literal
+
+from msgspec import Struct
+
+from orchestrator.language.model import Place
+
+Severity = Literal["error", "warning"]
+
+
+class Problem(Struct, frozen=True, order=True):
+    """One thing that is wrong or doubtful; `str()` is the line an editor can jump to."""
+
+    place: Place
+    code: str
+    message: str
+    severity: Severity = "error"
+    suggestion: str = ""
+
+    def __str__(self) -> str:
+        hint = f"; did you mean {self.suggestion!r}?" if self.suggestion else ""
+        mark = "" if self.severity == "error" else "warning: "
+        return f"{self.place}  {self.code}  {mark}{self.message}{hint}"
+
+
+class Problems:
+    """Collects problems while reading and checking goes on."""
+
+    def __init__(self) -> None:
+        self._found: list[Problem] = []
+
+    def error(self, place: Place, code: str, message: str, *, word: str = "", known: Iterable[str] = ()) -> None:
+        """Note an error; where `word` is close to one of `known`, that one is suggested."""
+        self._found.append(Problem(place, code, message, "error", nearest(word, known)))
+
+    def warning(self, place: Place, code: str, message: str) -> None:
+        """Note something that is allowed but doubtful."""
+        self._found.append(Problem(place, code, message, "warning"))
+
+    def __iter__(self) -> "Iterable[Problem]":  # type: ignore[override]
+        return iter(sorted(set(self._found), key=lambda p: (p.place.path, p.place.line, p.place.column, p.code)))
+
+    @property
+    def has_errors(self) -> bool:
+        """Whether anything forbids running this topology."""
+        return any(p.severity == "error" for p in self._found)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Give the known word closest to a misspelt one, or the empty string."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6) if word else []
+    return close[0] if close else ""

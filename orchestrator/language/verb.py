@@ -1,0 +1,79 @@
+"""What the language asks of a verb. The verbs themselves stand in `orchestrator.engine.verbs`, one file each.
+
+A verb's file has its settings, how they are read, what is checked, and what the verb means. The language gets the table of
+verbs handed in, so that it needs to know none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from orchestrator.language.model import Expr, Journey, Milliseconds, Place, Policy, Step
+from orchestrator.language.problems import Problems
+from orchestrator.language.reader import Fields
+
+
+class Target(Struct, frozen=True):
+    """A state that a step names, and where."""
+
+    state: str
+    place: Place
+
+
+class Check(Protocol):
+    """What a verb may ask while its step is checked. Every method reports to `problems` itself."""
+
+    problems: Problems
+    journey: Journey
+    policy: Policy
+
+    def condition(self, expr: Expr | None, events: tuple[str, ...] | None = None) -> None:
+        """Check that `expr` is a bool; `events` are the types `event` can be here, None for any that the journey hears."""
+
+    def value(self, expr: Expr, events: tuple[str, ...] | None = None) -> None:
+        """Check that `expr` compiles."""
+
+    def event_type(self, name: str, place: Place) -> None:
+        """Check that a schema declares this event type."""
+
+    def channel(self, name: str, place: Place) -> None:
+        """Check that policy.yaml has this channel."""
+
+    def purpose(self, name: str, place: Place) -> None:
+        """Check that policy.yaml has this purpose."""
+
+    def wait(self, duration_ms: Milliseconds, place: Place) -> None:
+        """Check a literal wait against `lifetime` and `limits.wait` (rule W8)."""
+
+    def not_built(self, what: str, place: Place) -> None:
+        """Refuse something that the language has but this version does not run yet."""
+
+
+class VerbSyntax(Protocol):
+    """The language's side of a verb."""
+
+    name: str
+    built: bool  # False: the verb is read in full and then refused with `Check.not_built`
+    beside: frozenset[str]  # keys that stand beside the verb in the step's mapping (ruling A71), e.g. {"timeout", "on_timeout"}
+    waits: bool  # whether a step of this verb can stop to wait
+
+    def parse(self, step: Fields) -> Any:
+        """Read the verb's own key and those beside it from the step's mapping into the settings Struct."""
+
+    def check(self, step: Step, check: Check) -> None:
+        """Check what a settings Struct says against the rest of the topology. States named are checked by the caller."""
+
+    def targets(self, step: Step) -> tuple[Target, ...]:
+        """Give the states that this step can move to."""
+
+    def goes_on(self, step: Step) -> bool:
+        """Tell whether the step after this one can be reached from it."""
+
+    def assigns(self, step: Step) -> tuple[str, ...]:
+        """Give the names under `journey.` that this step writes (ruling A103)."""
+
+
+VerbTable = Mapping[str, VerbSyntax]
