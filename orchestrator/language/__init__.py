@@ -1,0 +1,1 @@
+"""What an author may write: YAML in, checked journeys out. Pure."""

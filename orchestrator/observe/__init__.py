@@ -1,0 +1,1 @@
+"""Logs and metrics: what a running worker says about itself."""

@@ -1,0 +1,1 @@
+"""What operators do: topics, producing, watching, the demo."""

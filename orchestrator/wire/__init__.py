@@ -1,0 +1,1 @@
+"""Avro on the wire: schemas, framing, the gate that decides record or incident, and what the engine says in return."""
