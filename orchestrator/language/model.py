@@ -26,10 +26,14 @@ class Place(Struct, frozen=True):
 
 
 class Expr(Struct, frozen=True):
-    """A CEL expression as the author wrote it."""
+    """A CEL expression as the author wrote it.
+
+    `column` is the file's column of the text's first character, 0 where the text is escaped or spread over lines.
+    """
 
     source: str
     place: Place
+    column: int = 0
 
 
 class Reentry(Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 from msgspec import Struct
@@ -42,7 +42,7 @@ class Problems:
         """Note something that is allowed but doubtful."""
         self._found.append(Problem(place, code, message, "warning"))
 
-    def __iter__(self) -> "Iterable[Problem]":  # type: ignore[override]
+    def __iter__(self) -> Iterator[Problem]:
         return iter(sorted(set(self._found), key=lambda p: (p.place.path, p.place.line, p.place.column, p.code)))
 
     @property
