@@ -1,0 +1,58 @@
+# Everything starts from python3 (3.11 or newer) and make; `make help` lists the targets.
+# Paths are relative, so that a clone may live in a folder whose name has spaces.
+
+PYTHON ?= python3
+UV := uv==0.13.9
+BIN := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast lint format bench clean
+.NOTPARALLEL:
+
+# A virtual environment of another project must not be written into, nor another Python be downloaded.
+unexport VIRTUAL_ENV
+export UV_PYTHON_DOWNLOADS := never
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: $(READY) ## build .venv with everything the project needs; again only when its requirements change
+
+$(READY): pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	  echo "setup: needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)" >&2; \
+	  echo "  next: install it, or name it: make PYTHON=python3.12" >&2; exit 1; }
+	@echo "setup: building .venv (the first time takes about a minute)"
+	@$(BIN)/python -c '' 2>/dev/null || { rm -rf .venv; $(PYTHON) -m venv .venv; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check '$(UV)'
+	@$(BIN)/python -m uv sync --frozen --inexact --quiet --python $(BIN)/python
+	@touch $(READY)
+	@echo "setup: done"
+
+demo: $(READY) ## journeys over real purchases, on a broker in memory, in under a minute
+	@$(BIN)/python -m orchestrator demo
+
+lint: $(READY) ## style, types and the direction of imports
+	@echo "lint: ruff, mypy, import-linter"
+	@$(BIN)/python -m ruff check --quiet .
+	@$(BIN)/python -m ruff format --check --quiet . || { \
+	  $(BIN)/python -m ruff format --check .; echo "  next: make format" >&2; exit 1; }
+	@$(BIN)/python -m mypy --no-error-summary
+	@report=$$($(BIN)/lint-imports --no-logo 2>&1) || { printf '%s\n' "$$report" >&2; exit 1; }
+
+format: $(READY) ## write every file in the project's style
+	@$(BIN)/python -m ruff check --quiet --fix-only .
+	@$(BIN)/python -m ruff format --quiet .
+
+test: lint ## lint, then all tests: the fast ones first, those on a real Kafka after
+	@$(BIN)/python -m pytest
+
+test-fast: $(READY) ## only the tests that need no real Kafka
+	@$(BIN)/python -m pytest -m "not kafka"
+
+bench: $(READY) ## events a second on a real Kafka
+	@$(BIN)/python -m benchmarks
+
+clean: ## remove .venv and everything that was built
+	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
