@@ -1,0 +1,210 @@
+"""The gate: a Kafka message becomes a Record, or a Refusal that turns into an incident. It never raises for data (rule B1).
+
+What every message is checked for: a value, its size, its headers' size, the key, the time, the frame, a schema that somebody
+knows, an event type that streams.yaml lists for the topic. A message of a type that nobody hears stops there: it costs look-ups,
+its body is not decoded, and so damage inside such a body is not noticed. All others are decoded whole: no byte may be
+missing or left over, and `customer_id` must be the key.
+
+Cost of a purchase.made, all included: 5 us, 0.6 us where nobody hears it. fastavro's C reader takes 2.6 us of it; a decoder in
+plain Python, compiled for the schema, took 3.2 us and was rejected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from io import BytesIO
+from typing import Final, Protocol
+
+from msgspec import Struct
+
+from orchestrator.engine.record import Record
+from orchestrator.language.model import Streams
+from orchestrator.names import ACTION_OUTCOME, Header, Reason
+from orchestrator.wire import framing
+from orchestrator.wire.schemas import EventType, SchemaSet, SchemaSource
+
+_DAY_MS: Final = 86_400_000
+_CLOUD_EVENT_IDENTITY: Final = frozenset({Header.CE_ID, Header.CE_SOURCE})
+_NO_TIMESTAMP: Final = 0  # confluent_kafka.TIMESTAMP_NOT_AVAILABLE
+
+
+class Message(Protocol):
+    """What the gate reads of a confluent_kafka.Message."""
+
+    def topic(self) -> str: ...  # noqa: D102
+    def partition(self) -> int: ...  # noqa: D102
+    def offset(self) -> int: ...  # noqa: D102
+    def key(self) -> bytes | None: ...  # noqa: D102
+    def value(self) -> bytes | None: ...  # noqa: D102
+    def headers(self) -> list[tuple[str, bytes | None]] | None: ...  # noqa: D102
+    def timestamp(self) -> tuple[int, int]: ...  # noqa: D102
+
+
+class Refusal(Struct, frozen=True):
+    """Why a message is no event. `reason` is one of names.Reason; `message` holds nothing of its contents."""
+
+    reason: str
+    message: str
+    schema_id: str = ""
+    stage: str = "gate"
+
+
+class GateLimits(Struct, frozen=True):
+    """What a message may be, at most."""
+
+    value_bytes: int = 1_000_000
+    key_bytes: int = 1_024
+    headers: int = 64
+    header_bytes: int = 16_384
+    ahead_ms: int = _DAY_MS
+
+
+DEFAULT_LIMITS: Final = GateLimits()
+
+
+class _Refused(Exception):  # noqa: N818 - never leaves this module
+    """Carries a refusal from a check to `admit`."""
+
+    def __init__(self, reason: str, message: str, schema_id: str = "") -> None:
+        self.refusal = Refusal(reason, message, schema_id)
+
+
+class Gate:
+    """Decides what enters the engine. Immutable but for its look-up cache: one for a worker, a new one for a new program."""
+
+    def __init__(
+        self,
+        schemas: SchemaSet,
+        streams: Streams,
+        hears: Callable[[str], bool],
+        limits: GateLimits = DEFAULT_LIMITS,
+        registry: SchemaSource | None = None,
+    ) -> None:
+        """`hears` tells whether anybody cares about an event type; `registry` knows ids and GUIDs, None where there is none."""
+        self._schemas = schemas
+        self._registry = registry
+        self._hears = hears
+        self._limits = limits
+        self._carried = carried_types(streams, schemas.types)
+        # What stands before the body, as in the value, to what it means on this topic. Only what was found is kept.
+        self._frames: dict[str, dict[bytes, _Route]] = {topic: {} for topic in self._carried}
+
+    def admit(self, message: Message, now_ms: int) -> Record | Refusal | None:
+        """Give the record, or why it is none; None for one of a type that nobody hears. `now_ms` is the wall clock."""
+        try:
+            return self._admit(message, now_ms)
+        except _Refused as refused:
+            return refused.refusal
+
+    def _admit(self, message: Message, now_ms: int) -> Record | None:
+        value = message.value()
+        if value is None:
+            raise _Refused(Reason.NO_VALUE, "the record has no value: a tombstone means nothing on an event topic")
+        limits = self._limits
+        if len(value) > limits.value_bytes:
+            raise _Refused(Reason.TOO_LARGE, f"the value has {len(value)} bytes; at most {limits.value_bytes} are taken")
+        headers = message.headers()
+        if headers:
+            _check_headers(headers, limits)
+        customer = _customer(message.key(), limits.key_bytes)
+        source, time = message.timestamp()
+        if source == _NO_TIMESTAMP or time < 0 or time > now_ms + limits.ahead_ms:
+            raise _Refused(Reason.TIME_ABSURD, "the record's time is absent, before 1970 or too far ahead of the clock")
+        topic = message.topic()
+        route = self._route(topic, value, headers)
+        if not route.is_heard:
+            return None
+        return _decode(route, value, customer, time, message)
+
+    def _route(self, topic: str, value: bytes, headers: framing.Headers | None) -> _Route:
+        routes = self._frames.get(topic)
+        if routes is None:
+            raise _Refused(Reason.NOT_DECLARED, "streams.yaml does not name this topic")
+        if not headers or framing.guid_header(headers) is None:
+            route = routes.get(value[:10]) or routes.get(value[:5])
+            if route is not None:
+                return route
+        return self._look_up(topic, routes, value, headers)
+
+    def _look_up(self, topic: str, routes: dict[bytes, _Route], value: bytes, headers: framing.Headers | None) -> _Route:
+        try:
+            ref = framing.read_frame(value, headers)
+        except framing.NotFramed as error:
+            raise _Refused(Reason.TRUNCATED if error.is_short else Reason.NOT_AVRO, str(error)) from None
+        event = self._schemas.resolve(ref)
+        if event is None and self._registry is not None:
+            event = self._registry.resolve(ref)
+        if event is None:
+            raise _Refused(Reason.UNKNOWN_SCHEMA, f"no schema with this {ref.kind} is known", str(ref))
+        if event.type not in self._carried[topic]:
+            raise _Refused(Reason.NOT_DECLARED, f"streams.yaml does not list {event.type} for this topic", str(ref))
+        route = _Route(event, self._hears(event.type), ref.body, str(ref))
+        if ref.kind != "guid":
+            routes[value[: ref.body]] = route
+        return route
+
+
+class _Route(Struct, frozen=True):
+    """What a frame means on a topic."""
+
+    event: EventType
+    is_heard: bool
+    body: int
+    schema_id: str
+
+
+def carried_types(streams: Streams, known: frozenset[str]) -> Mapping[str, frozenset[str]]:
+    """Give the event types that each topic may carry: those listed, all known ones where none is; outcomes carries outcomes."""
+    carried = {each.topic: frozenset(each.schemas) or known for each in streams.events}
+    carried[streams.outcomes] = carried.get(streams.outcomes, frozenset()) | {ACTION_OUTCOME}
+    return carried
+
+
+def _check_headers(headers: framing.Headers, limits: GateLimits) -> None:
+    if len(headers) > limits.headers:
+        raise _Refused(Reason.TOO_LARGE, f"the record has {len(headers)} headers; at most {limits.headers} are taken")
+    size = sum(len(name) + len(value or b"") for name, value in headers)
+    if size > limits.header_bytes:
+        raise _Refused(Reason.TOO_LARGE, f"the headers have {size} bytes; at most {limits.header_bytes} are taken")
+
+
+def _customer(key: bytes | None, limit: int) -> str:
+    if not key:
+        raise _Refused(Reason.KEY_ABSENT, "the record has no key; it must be the customer id")
+    if len(key) > limit:
+        raise _Refused(Reason.TOO_LARGE, f"the key has {len(key)} bytes; at most {limit} are taken")
+    try:
+        return key.decode()
+    except UnicodeDecodeError:
+        raise _Refused(Reason.KEY_MISMATCH, "the key is not UTF-8 text, so it cannot equal customer_id") from None
+
+
+def _decode(route: _Route, value: bytes, customer: str, time: int, message: Message) -> Record:
+    body = BytesIO(value)
+    body.seek(route.body)
+    try:
+        event_id, customer_id, occurred_at, payload = route.event.decode(body)
+    except EOFError:
+        raise _Refused(Reason.TRUNCATED, "the value ends within the record", route.schema_id) from None
+    except RecursionError:
+        raise _Refused(Reason.TOO_DEEP, "the record is nested too deep", route.schema_id) from None
+    except Exception as error:
+        text = f"the value does not fit its schema: {type(error).__name__}"
+        raise _Refused(Reason.UNDECODABLE, text, route.schema_id) from None
+    if body.tell() != len(value):
+        raise _Refused(Reason.TRAILING_BYTES, "bytes follow the end of the record", route.schema_id)
+    if customer_id != customer:
+        raise _Refused(Reason.KEY_MISMATCH, "the key does not equal customer_id", route.schema_id)
+    if not event_id:
+        event_id = _header_id(message.headers())
+    return Record(
+        route.event.type, customer, event_id, time, payload,
+        message.topic(), message.partition(), message.offset(), occurred_at, route.schema_id,
+    )  # fmt: skip
+
+
+def _header_id(headers: framing.Headers | None) -> str:
+    """Give the CloudEvents id for producers that carry it nowhere else, with its source: ids are unique only within one."""
+    found = {name: value.decode(errors="replace") for name, value in headers or () if value and name in _CLOUD_EVENT_IDENTITY}
+    event_id, source = found.get(Header.CE_ID, ""), found.get(Header.CE_SOURCE, "")
+    return f"{source}#{event_id}" if source and event_id else event_id
