@@ -1,0 +1,160 @@
+"""Actions on the wire: commands to channel services, as Avro with CloudEvents headers."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import lru_cache
+from operator import attrgetter
+from typing import Any, Final
+
+import orjson
+
+from orchestrator.engine.handling import Action, ConsentUsed
+from orchestrator.names import Header
+from orchestrator.wire.binary import END, FALSE, NOT_NULL, NULL, TRUE, double, long, optional, text, text_map
+from orchestrator.wire.framing import Headers
+from orchestrator.wire.handlings import KeyValueHeaders
+from orchestrator.wire.ours import decode_ours, our_schema
+
+_KINDS: Final = {"send": 0, "call": 1, "cancel": 2}
+_URGENCIES: Final = {"high": 0, "medium": 1, "low": 2}
+_TRACE: Final = frozenset({Header.TRACEPARENT, Header.TRACESTATE})
+_KEPT: Final = 20_000
+_JSON: Final = orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
+
+# The fields that come from the topology, in the order of Action.avsc: their bytes are kept.
+_repeating = attrgetter("kind", "journey", "version", "step", "channel", "purpose", "template", "action", "urgency", "urgent")
+
+
+class ActionEncoder:
+    """Writes actions for one app. One a worker."""
+
+    def __init__(self, app: str) -> None:
+        self._prefix = our_schema("Action").prefix
+        self._repeated: dict[tuple[Any, ...], bytes] = {}
+        self._fixed_headers = [
+            (Header.CE_SPECVERSION, b"1.0"),
+            (Header.CE_SOURCE, f"/{app}".encode()),
+            (Header.CONTENT_TYPE, b"application/avro"),
+        ]
+
+    def encode(self, action: Action, source_headers: Headers | None = None) -> KeyValueHeaders:
+        """Give (key, value, headers); the trace context of the record that caused the action is passed on."""
+        customer = action.customer.encode()
+        combination = _repeating(action)
+        repeated = self._repeated.get(combination)
+        parts = [
+            self._prefix, repeated if repeated is not None else self._remember(combination, action),
+            text(action.action_id), long(len(customer)), customer, text(action.instance), optional(action.key),
+            long(action.attempt), long(action.created_at), long(action.expires_at), _value_map(action.data),
+            NULL if action.consent is None else NOT_NULL + _consent(action.consent),
+            text_map(action.arms),
+            NULL if action.handoff is None else NOT_NULL + _value_map(action.handoff),
+        ]  # fmt: skip
+        return customer, b"".join(parts), self._headers(action, source_headers)
+
+    def _remember(self, combination: tuple[Any, ...], action: Action) -> bytes:
+        if len(self._repeated) >= _KEPT:
+            self._repeated.clear()
+        found = b"".join([
+            long(_KINDS[action.kind]), text(action.journey), long(action.version), text(action.step), text(action.channel),
+            text(action.purpose), optional(action.template), optional(action.action), long(_URGENCIES[action.urgency]),
+            TRUE if action.urgent else FALSE,
+        ])  # fmt: skip
+        self._repeated[combination] = found
+        return found
+
+    def _headers(self, action: Action, source_headers: Headers | None) -> list[tuple[str, bytes]]:
+        headers = [
+            (Header.CE_ID, command_id(action).encode()),
+            (Header.CE_TYPE, f"journeys.action.{action.kind}".encode()),
+            (Header.CE_TIME, _iso(action.created_at).encode()),
+            *self._fixed_headers,
+        ]
+        if source_headers:
+            headers += [(name, value) for name, value in source_headers if name in _TRACE and value is not None]
+        return headers
+
+
+def command_id(action: Action) -> str:
+    """Give the id of the command: the action's own for its first attempt.
+
+    A repeat and a cancel of an action are other commands about it, and a service that drops known CloudEvents ids must not drop
+    them, so they have ids of their own.
+    """
+    if action.kind == "cancel":
+        return f"{action.action_id}/cancel"
+    return action.action_id if action.attempt == 1 else f"{action.action_id}/{action.attempt}"
+
+
+def decode_action(value: bytes) -> dict[str, Any]:
+    """Read one action: the fields of Action.avsc, times in ms, lists and mappings as such. Raises ValueError for others."""
+    found = decode_ours("Action", value)
+    for name in ("data", "handoff"):
+        if found[name] is not None:
+            found[name] = {key: _read_value(each) for key, each in found[name].items()}
+    return found
+
+
+def _read_value(value: Any) -> Any:
+    return orjson.loads(value["json"]) if isinstance(value, dict) else value
+
+
+@lru_cache(maxsize=1024)
+def _iso(at_ms: int) -> str:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _consent(consent: ConsentUsed) -> bytes:
+    at = NOT_NULL + long(consent.at) if consent.at else NULL
+    return text(consent.status) + at + optional(consent.source) + optional(consent.version)
+
+
+def _value_map(values: Mapping[str, Any]) -> bytes:
+    if not values:
+        return END
+    return long(len(values)) + b"".join([text(name) + _value(value) for name, value in values.items()]) + END
+
+
+def _value(value: Any) -> bytes:
+    """Encode one value of the union in Action.avsc: null, boolean, long, double, string, Json."""
+    encode = _VALUES.get(type(value))
+    return encode(value) if encode is not None else _json(value)
+
+
+def _integer(value: int) -> bytes:
+    return b"\x04" + long(value) if -(1 << 63) <= value < 1 << 63 else _json(value)
+
+
+def _json(value: Any) -> bytes:
+    return b"\x0a" + text(orjson.dumps(value, default=_plain, option=_JSON).decode())
+
+
+def _plain(value: Any) -> Any:
+    """Give what stands for a value that JSON does not know."""
+    if isinstance(value, timedelta):
+        return f"{value.total_seconds():.3f}s"
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return str(value)
+
+
+def _moment(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+_VALUES: Final[Mapping[type, Callable[[Any], bytes]]] = {
+    type(None): lambda _: b"\x00",
+    bool: lambda value: b"\x02\x01" if value else b"\x02\x00",
+    int: _integer,
+    float: lambda value: b"\x06" + double(value),
+    Decimal: lambda value: b"\x06" + double(float(value)),
+    str: lambda value: b"\x08" + text(value),
+    datetime: lambda value: b"\x08" + text(_moment(value)),
+    timedelta: lambda value: b"\x08" + text(_plain(value)),
+    bytes: lambda value: b"\x08" + text(_plain(value)),
+}

@@ -1,0 +1,69 @@
+"""Avro's binary encoding, by hand, for what is written at every event.
+
+fastavro takes 42 us for the decisions of one purchase, because it looks at the schema of every field; concatenating pieces, most
+of them kept from the last time, takes 5. Tests hold these pieces against fastavro.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Final
+
+NULL: Final = b"\x00"  # branch 0 of ["null", T]
+NOT_NULL: Final = b"\x02"  # branch 1
+END: Final = b"\x00"  # after the last block of an array or a map
+TRUE: Final = b"\x01"
+FALSE: Final = b"\x00"
+
+_pack_double = struct.Struct("<d").pack
+
+
+def _varint(number: int) -> bytes:
+    zigzag = (number << 1) ^ (number >> 63)
+    out = bytearray()
+    while zigzag > 0x7F:
+        out.append(zigzag & 0x7F | 0x80)
+        zigzag >>= 7
+    out.append(zigzag)
+    return bytes(out)
+
+
+_SMALL: Final = tuple(_varint(number) for number in range(4096))
+
+
+# Times of records repeat within a handling and between neighbours, and six bytes one by one take a microsecond.
+@lru_cache(maxsize=4096)
+def _large(number: int) -> bytes:
+    if not -(1 << 63) <= number < 1 << 63:
+        raise OverflowError("an Avro long has 64 bits")
+    return _varint(number)
+
+
+def long(number: int) -> bytes:
+    """Encode an int or a long. Raises OverflowError beyond 64 bits."""
+    return _SMALL[number] if 0 <= number < 4096 else _large(number)
+
+
+def double(number: float) -> bytes:
+    """Encode a double."""
+    return _pack_double(number)
+
+
+def text(value: str) -> bytes:
+    """Encode a string."""
+    raw = value.encode()
+    return long(len(raw)) + raw
+
+
+def optional(value: str) -> bytes:
+    """Encode ["null", "string"], where empty text is null."""
+    return NOT_NULL + text(value) if value else NULL
+
+
+def text_map(values: Mapping[str, str]) -> bytes:
+    """Encode a map of strings."""
+    if not values:
+        return END
+    return long(len(values)) + b"".join([text(name) + text(value) for name, value in values.items()]) + END
