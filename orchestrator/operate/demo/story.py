@@ -1,0 +1,148 @@
+"""One customer's story: what happened to them and what the journeys made of it, as lines in order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from msgspec import Struct
+
+from orchestrator.names import Kind
+from orchestrator.operate.demo.events import SECOND, DemoEvent
+from orchestrator.operate.demo.tally import Moment, Plain, Tally
+
+MOST_MOMENTS: Final = 14
+
+Who = Literal["customer", "journey", "clock"]
+
+
+class Line(Struct, frozen=True):
+    """One line of a story. `at` is None where the time is that of the line above; `who` acts."""
+
+    at: int | None
+    who: Who
+    text: str
+
+
+class Story(Struct, frozen=True):
+    """A customer's story; `title` says who it is."""
+
+    customer: str
+    title: str
+    lines: tuple[Line, ...]
+
+
+def choose(tally: Tally) -> str | None:
+    """Give the customer whose life shows most of what journeys do, and still fits on a screen; None where nobody entered."""
+    candidates = [customer for customer, life in tally.lives.items() if _is_told(life)]
+    return max(candidates, key=lambda customer: (_richness(tally.lives[customer]), customer), default=None)
+
+
+def _is_told(life: Sequence[Moment]) -> bool:
+    return len(life) <= MOST_MOMENTS and any(d["kind"] == Kind.ENTERED for moment in life for d in moment.decisions)
+
+
+def _richness(life: Sequence[Moment]) -> int:
+    """Count what is worth telling: journeys entered, ways to end a wait, kinds of decision, reasons."""
+    told = set()
+    for moment in life:
+        for decision in moment.decisions:
+            told.add(("kind", decision["kind"]))
+            told.add(("by", decision["by"]))
+            told.add(("journey", decision["journey"]))
+            if decision["kind"] == Kind.ENTERED:
+                told.add(("entered", decision["journey"]))
+            if decision["kind"] == Kind.STATE_ENTERED:
+                told.add(("state", decision["state"]))
+            told.add(("reason", decision["reason"]))
+    return len(told)
+
+
+def tell(customer: str, events: Iterable[DemoEvent], tally: Tally) -> Story:
+    """Tell the story of a customer. `events` are what the demo produced for them; the rest comes from the tally."""
+    mine = {event.id: event for event in events if event.customer == customer}
+    sign_up = next((event for event in mine.values() if event.event == "signup.created"), None)
+    title = f"{customer}, {sign_up.data['plan']} plan, {sign_up.data['country']}" if sign_up else customer
+    lines: list[Line] = []
+    for moment in sorted(tally.lives[customer], key=lambda moment: moment.at):
+        lines += _told(moment, mine.get(moment.event_id), tally)
+    return Story(customer, title, tuple(lines))
+
+
+def _told(moment: Moment, event: DemoEvent | None, tally: Tally) -> list[Line]:
+    lines: list[Line] = []
+    if event is not None:
+        fact = _FACTS.get(event.event)
+        if fact is None:
+            return []
+        lines.append(Line(moment.at, "customer", fact(event.data)))
+    for decision in moment.decisions:
+        deed = _DEEDS.get(decision["kind"])
+        text = deed(decision, tally) if deed else ""
+        if text:
+            lines.append(Line(None if lines else moment.at, "journey" if lines else "clock", text))
+    return lines
+
+
+def _money(data: Mapping[str, Any]) -> str:
+    return f"{data['amount']:.2f} {data['currency']}"
+
+
+def _consent(data: Mapping[str, Any]) -> str:
+    verb = "agrees to" if data["status"] == "granted" else "refuses"
+    return f"{verb} {data['purpose']} by {data['channel']} ({data['source']})"
+
+
+# What a customer does, in words; an event that is not here is not told.
+_FACTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "signup.created": lambda data: f"signs up for the {data['plan']} plan",
+    "auth.login": lambda data: f"logs in ({data['device']})",
+    "consent.changed": _consent,
+    "payment.failed": lambda data: f"payment of {_money(data)} fails: {data['reason']}, attempt {data['attempt']}",
+    "payment.succeeded": lambda data: f"pays {_money(data)}",
+    "account.closed": lambda data: f"closes the account ({data['reason']})",
+}
+
+
+def _sent(decision: Plain, tally: Tally) -> str:
+    action = decision["action_id"]
+    template = tally.templates.get(action, decision["step"])
+    status = tally.statuses.get(action)
+    return f"{decision['journey']} sends {template} by {decision['channel']}" + (f" [{status}]" if status else "")
+
+
+def _hold(decision: Plain, tally: Tally) -> str:
+    if decision["by"] == "timeout":
+        return f"{decision['journey']} waited at {decision['step']} until the time was up"
+    return f"{decision['journey']} has what it waited for at {decision['step']}"
+
+
+def _refused(decision: Plain, tally: Tally) -> str:
+    # An event that the customer's active instance just used also knocks at the journey's door: not worth a line.
+    return "" if decision["reason"] == "already_active" else f"{decision['journey']} does not admit: {decision['reason']}"
+
+
+def _ended(decision: Plain, tally: Tally) -> str:
+    return f"{decision['journey']} ends: {decision['outcome'] or decision['reason']}"
+
+
+# What a journey does, in words; a kind that is not here is not told.
+_DEEDS: Final[Mapping[str, Callable[[Plain, Tally], str]]] = {
+    Kind.ENTERED: lambda decision, tally: f"{decision['journey']} begins",
+    Kind.ENTRY_REFUSED: _refused,
+    Kind.STATE_ENTERED: lambda decision, tally: f"{decision['journey']} moves to {decision['state']}",
+    Kind.HOLD_RESOLVED: _hold,
+    Kind.DELAY_ENDED: lambda decision, tally: f"{decision['journey']} has waited long enough at {decision['step']}",
+    Kind.ACTION_EMITTED: _sent,
+    Kind.ACTION_SUPPRESSED: lambda decision, tally: f"{decision['journey']} keeps {decision['step']} back: {decision['reason']}",
+    Kind.ALERT: lambda decision, tally: f"{decision['journey']} alerts the operators",
+    Kind.EXITED: _ended,
+    Kind.ENDED: _ended,
+    Kind.EXPIRED: _ended,
+}
+
+
+def clock(at: int) -> str:
+    """Give an instant as a story shows it: `Mon 03 Mar 09:12:30`, UTC."""
+    return datetime.fromtimestamp(at / SECOND, UTC).strftime("%a %d %b %H:%M:%S")

@@ -1,0 +1,124 @@
+"""Counts what a run did, from what it wrote: handlings, actions, incidents, outcomes and the journal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from orchestrator.names import Kind
+
+_ENDS: Final = frozenset({Kind.ENDED, Kind.EXITED, Kind.EXPIRED, Kind.MERGED})
+
+Plain = Mapping[str, Any]
+
+
+class Moment(Struct, frozen=True):
+    """One handling of one customer: `event` is "" for timers, `at` in ms UTC, `decisions` as in Handling.avsc."""
+
+    at: int
+    event: str
+    event_id: str
+    decisions: tuple[Plain, ...]
+
+
+class Tally:
+    """The counts of one run so far. Fed by one thread; what others read of it may be a moment old.
+
+    `keeps_life` says of whose moments a copy is kept for the story.
+    """
+
+    def __init__(self, keeps_life: Callable[[str], bool] = lambda customer: False) -> None:
+        self._keeps_life = keeps_life
+        self.lives: dict[str, list[Moment]] = {}
+        self.decisions: Counter[str] = Counter()  # kind
+        self.entries: Counter[str] = Counter()  # journey
+        self.refusals: Counter[tuple[str, str]] = Counter()  # journey, reason
+        self.suppressions: Counter[tuple[str, str]] = Counter()  # journey, reason
+        self.holds: Counter[tuple[str, str]] = Counter()  # journey, by
+        self.ends: Counter[tuple[str, str]] = Counter()  # journey, outcome
+        self.actions: Counter[tuple[str, str]] = Counter()  # channel, template
+        self.sends = 0
+        self.templates: dict[str, str] = {}  # action id -> template, of the lives kept
+        self.incidents: Counter[str] = Counter()  # reason
+        self.outcomes: Counter[str] = Counter()  # status
+        self.statuses: dict[str, str] = {}  # action id -> status, of the lives kept
+        self.positions: dict[str, dict[int, int]] = {}  # source topic -> partition -> next offset, as journalled
+        self.cycles = 0
+
+    @property
+    def active(self) -> int:
+        """Instances that entered and have not ended."""
+        return sum(self.entries.values()) - sum(self.decisions[kind] for kind in _ENDS)
+
+    def handled(self, topic: str) -> int:
+        """Give how many records of a source topic are handled, by the journal."""
+        return sum(self.positions.get(topic, {}).values())
+
+    def take_handling(self, handling: Plain) -> None:
+        """Count one record of the transitions topic."""
+        for decision in handling["decisions"]:
+            kind = decision["kind"]
+            self.decisions[kind] += 1
+            count = _COUNTS.get(kind)
+            if count is not None:
+                count(self, decision)
+        if self._keeps_life(handling["customer"]):
+            moment = Moment(handling["at"], handling["event"] or "", handling["event_id"] or "", tuple(handling["decisions"]))
+            self.lives.setdefault(handling["customer"], []).append(moment)
+
+    def take_action(self, action: Plain) -> None:
+        """Count one command of an action topic."""
+        if action["kind"] != "send":
+            return
+        self.sends += 1
+        self.actions[action["channel"], action["template"] or ""] += 1
+        if self._keeps_life(action["customer"]):
+            self.templates[action["action_id"]] = action["template"] or ""
+
+    def take_outcome(self, customer: str, action_id: str, status: str) -> None:
+        """Count one report of a channel service."""
+        self.outcomes[status] += 1
+        if self._keeps_life(customer):
+            self.statuses[action_id] = status
+
+    def take_incident(self, reason: str) -> None:
+        """Count one dead letter or alert."""
+        self.incidents[reason] += 1
+
+    def take_journal(self, partition: int, positions: Mapping[str, int]) -> None:
+        """Note how far a partition has come: source topic -> next offset."""
+        self.cycles += 1
+        for topic, offset in positions.items():
+            self.positions.setdefault(topic, {})[partition] = offset
+
+
+def _count_entry(tally: Tally, decision: Plain) -> None:
+    tally.entries[decision["journey"]] += 1
+
+
+def _count_refusal(tally: Tally, decision: Plain) -> None:
+    tally.refusals[decision["journey"], decision["reason"]] += 1
+
+
+def _count_suppression(tally: Tally, decision: Plain) -> None:
+    tally.suppressions[decision["journey"], decision["reason"]] += 1
+
+
+def _count_hold(tally: Tally, decision: Plain) -> None:
+    tally.holds[decision["journey"], decision["by"]] += 1
+
+
+def _count_end(tally: Tally, decision: Plain) -> None:
+    tally.ends[decision["journey"], decision["outcome"] or decision["reason"] or ""] += 1
+
+
+_COUNTS: Final[Mapping[str, Callable[[Tally, Plain], None]]] = {
+    Kind.ENTERED: _count_entry,
+    Kind.ENTRY_REFUSED: _count_refusal,
+    Kind.ACTION_SUPPRESSED: _count_suppression,
+    Kind.HOLD_RESOLVED: _count_hold,
+    **dict.fromkeys(_ENDS, _count_end),
+}
