@@ -60,12 +60,19 @@ def _richness(life: Sequence[Moment]) -> int:
 
 
 def tell(customer: str, events: Iterable[DemoEvent], tally: Tally) -> Story:
-    """Tell the story of a customer. `events` are what the demo produced for them; the rest comes from the tally."""
-    mine = {event.id: event for event in events if event.customer == customer}
+    """Tell the story of a customer. `events` are all that the demo produced; what was made of them comes from the tally."""
+    mine: dict[str, DemoEvent] = {}
+    for event in events:
+        if event.customer == customer:
+            mine.setdefault(event.id, event)
     sign_up = next((event for event in mine.values() if event.event == "signup.created"), None)
     title = f"{customer}, {sign_up.data['plan']} plan, {sign_up.data['country']}" if sign_up else customer
+    moments = list(tally.lives.get(customer, ()))
+    decided = {moment.event_id for moment in moments}
+    # What nobody decided anything about is part of the story as well.
+    moments += [Moment(event.at, event.event, event.id, ()) for event in mine.values() if event.id not in decided]
     lines: list[Line] = []
-    for moment in sorted(tally.lives[customer], key=lambda moment: moment.at):
+    for moment in sorted(moments, key=lambda moment: moment.at):
         lines += _told(moment, mine.get(moment.event_id), tally)
     return Story(customer, title, tuple(lines))
 
@@ -76,7 +83,8 @@ def _told(moment: Moment, event: DemoEvent | None, tally: Tally) -> list[Line]:
         fact = _FACTS.get(event.event)
         if fact is None:
             return []
-        lines.append(Line(moment.at, "customer", fact(event.data)))
+        again = "" if moment.at == event.at else "(the same event again) "
+        lines.append(Line(moment.at, "customer", again + fact(event.data)))
     for decision in moment.decisions:
         deed = _DEEDS.get(decision["kind"])
         text = deed(decision, tally) if deed else ""

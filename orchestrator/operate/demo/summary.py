@@ -1,0 +1,173 @@
+"""What a person reads when the demo has ended, 80 columns wide."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.names import Reason
+from orchestrator.operate.demo.progress import WIDTH
+from orchestrator.operate.demo.story import Story, clock
+from orchestrator.operate.demo.tally import Tally
+
+_BAR: Final = 18
+
+# Reasons in words, for people who meet them here for the first time.
+_REFUSED: Final = {
+    "duplicate": "the same event again",
+    "too_old": "the event came too late",
+    "condition": "the entry's condition is not true",
+    "consent": "no consent for the journey's purpose",
+    "already_active": "already on this journey",
+    "reentry": "was on it before, too recently",
+    "limit": "on too many journeys",
+    "exclusive": "on a journey that excludes this one",
+}
+_INCIDENTS: Final = {
+    Reason.NOT_AVRO: "not Avro at all",
+    Reason.UNKNOWN_SCHEMA: "written with a schema nobody knows",
+    Reason.TRUNCATED: "ends too soon",
+    Reason.TRAILING_BYTES: "goes on after its end",
+    Reason.UNDECODABLE: "bytes that do not fit the schema",
+    Reason.TOO_LARGE: "larger than the limits",
+    Reason.NO_VALUE: "no value",
+    Reason.KEY_ABSENT: "no key, so nobody's event",
+    Reason.KEY_MISMATCH: "key and customer_id differ",
+    Reason.TIME_ABSURD: "from the far future",
+    Reason.NOT_DECLARED: "a type this topic does not carry",
+    Reason.ALERT: "alerts that a journey raised",
+}
+
+
+class Result(Struct, frozen=True):
+    """What the demo did. `seconds` is the whole run; `commands` are (what for, command line) to try next."""
+
+    events: int
+    broken: int
+    seconds: float
+    events_per_s: float | None
+    tally: Tally
+    story: Story | None
+    commands: Sequence[tuple[str, str]]
+
+
+def render(result: Result, console: Console) -> None:
+    """Print the summary."""
+    _headline(result, console)
+    _journeys(result.tally, console)
+    _actions(result.tally, console)
+    _kept_out(result.tally, console)
+    _incidents(result.tally, console)
+    if result.story:
+        _story(result.story, console)
+    _next(result.commands, console)
+
+
+def _section(console: Console, title: str) -> None:
+    console.print()
+    console.print(Text(title, style="bold cyan"))
+
+
+def _grid(*justify: str) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for side in justify:
+        table.add_column(justify="right" if side == "right" else "left", no_wrap=side == "right")
+    return table
+
+
+def _show(console: Console, table: Table) -> None:
+    console.print(Padding(table, (0, 0, 0, 2)), width=min(console.width, WIDTH))
+
+
+def _headline(result: Result, console: Console) -> None:
+    tally = result.tally
+    rate = f", {result.events_per_s:,.0f} events a second" if result.events_per_s else ""
+    console.print(
+        Text(f"{result.events:,} events became {tally.sends:,} actions in {result.seconds:.0f} s{rate}", style="bold green"),
+        soft_wrap=True,
+    )
+    facts = (
+        f"{result.broken} broken payloads stopped nothing; every decision is logged ({sum(tally.decisions.values()):,} of them)."
+    )
+    console.print(Text(facts, style="dim"), width=min(console.width, WIDTH))
+
+
+def _journeys(tally: Tally, console: Console) -> None:
+    _section(console, "Journeys")
+    table = _grid("left", "right", "left")
+    for journey, entered in tally.entries.most_common():
+        ends = Counter({outcome: count for (name, outcome), count in tally.ends.items() if name == journey})
+        told = ", ".join(f"{outcome} {count:,}" for outcome, count in ends.most_common())
+        table.add_row(journey, f"{entered:,} entered", Text(told, style="dim"))
+    _show(console, table)
+    holds = Counter[str]()
+    for (_, by), count in tally.holds.items():
+        holds[by] += count
+    if holds:
+        waits = _grid("left", "right", "left")
+        waits.add_row("waits", f"{holds['event']:,} ended", Text("by the event they waited for", style="dim"))
+        waits.add_row("", f"{holds['timeout']:,} ended", Text("by their timeout", style="dim"))
+        _show(console, waits)
+
+
+def _actions(tally: Tally, console: Console) -> None:
+    _section(console, "Actions")
+    table = _grid("left", "left", "right", "left")
+    most = max(tally.actions.values(), default=1)
+    for (channel, template), count in sorted(tally.actions.items(), key=lambda item: (item[0][0], -item[1])):
+        table.add_row(channel, template, f"{count:,}", Text("#" * max(1, round(_BAR * count / most)), style="magenta"))
+    _show(console, table)
+    reported = sum(tally.outcomes.values())
+    told = ", ".join(f"{status} {count:,}" for status, count in tally.outcomes.most_common())
+    if reported:
+        outcomes = _grid("left", "left")
+        outcomes.add_row("reported back", Text(f"{reported:,}: {told}", style="dim"))
+        _show(console, outcomes)
+
+
+def _kept_out(tally: Tally, console: Console) -> None:
+    if not tally.refusals and not tally.suppressions:
+        return
+    _section(console, "Said no, and why")
+    table = _grid("left", "left", "right", "left")
+    for (journey, reason), count in sorted(tally.refusals.items(), key=lambda item: (item[0][0], -item[1])):
+        table.add_row(journey, "not admitted", f"{count:,}", Text(f"{reason}: {_REFUSED.get(reason, reason)}", style="dim"))
+    for (journey, reason), count in sorted(tally.suppressions.items(), key=lambda item: (item[0][0], -item[1])):
+        table.add_row(journey, "message kept back", f"{count:,}", Text(reason, style="dim"))
+    _show(console, table)
+
+
+def _incidents(tally: Tally, console: Console) -> None:
+    _section(console, "Incidents, each with its original bytes")
+    table = _grid("left", "right", "left")
+    for reason, count in tally.incidents.most_common():
+        table.add_row(reason, f"{count:,}", Text(_INCIDENTS.get(reason, ""), style="dim"))
+    _show(console, table)
+
+
+_WHO: Final[Mapping[str, tuple[str, str]]] = {"customer": (">", "bold"), "journey": (" ", ""), "clock": ("*", "yellow")}
+
+
+def _story(story: Story, console: Console) -> None:
+    _section(console, f"One customer: {story.title}")
+    table = _grid("right", "left", "left")
+    for told in story.lines:
+        mark, style = _WHO[told.who]
+        table.add_row(Text(clock(told.at) if told.at is not None else "", style="dim"), mark, Text(told.text, style=style))
+    _show(console, table)
+    console.print(Text("  > the customer acts   * a timer fires   times in UTC", style="dim"))
+
+
+def _next(commands: Sequence[tuple[str, str]], console: Console) -> None:
+    _section(console, "Try next")
+    for purpose, command in commands:
+        console.print(Text(f"  {purpose}", style="dim"))
+        # Never wrapped: a command must survive being copied.
+        console.print(Text(f"    {command}", style="bold"), soft_wrap=True)
