@@ -1,0 +1,142 @@
+"""Thin functions around confluent-kafka that every room uses: make a client, see whether Kafka answers, read a topic to its end.
+
+Settings are librdkafka's own, by its own names. librdkafka's log lines go to Python's logging as `orchestrator.librdkafka` and
+nowhere else; what a person must know is raised or said by whoever called.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, ClusterMetadata  # type: ignore[attr-defined]
+
+from orchestrator.errors import Unreachable, UsageError
+
+Conf = Mapping[str, Any]
+
+_PROBE_S: Final = 2.0
+_PAUSE_S: Final = 0.5
+_POLL_S: Final = 0.2
+_BATCH: Final = 1_000
+
+_log: Final = logging.getLogger("orchestrator.librdkafka")
+_log.addHandler(logging.NullHandler())  # without any handler Python prints warnings to stderr
+
+
+def admin(conf: Conf) -> AdminClient:
+    """Make an admin client. Raises UsageError for a setting that librdkafka refuses; does not connect yet."""
+    made: AdminClient = _made(AdminClient, conf)
+    return made
+
+
+def producer(conf: Conf) -> Producer:
+    """Make a producer. Raises UsageError for a setting that librdkafka refuses; does not connect yet."""
+    made: Producer = _made(Producer, conf)
+    return made
+
+
+def consumer(conf: Conf) -> Consumer:
+    """Make a consumer. Raises UsageError for a setting that librdkafka refuses; does not connect yet."""
+    made: Consumer = _made(Consumer, conf)
+    return made
+
+
+def _made(client: Any, conf: Conf) -> Any:
+    try:
+        return client({"logger": _log, **conf})
+    except KafkaException as error:
+        raise UsageError(
+            f"Kafka setting refused: {error.args[0].str()}",
+            where="kafka.*",
+            next_step="names are librdkafka's: https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md",
+        ) from None
+
+
+def reach(conf: Conf, timeout_s: float = 10.0) -> ClusterMetadata:
+    """Give the cluster's brokers and topics, asked once. Blocks up to `timeout_s`; raises Unreachable."""
+    return wait_for_broker(conf, timeout_s, lambda _: None)
+
+
+def wait_for_broker(conf: Conf, timeout_s: float, say: Callable[[str], None]) -> ClusterMetadata:
+    """Ask for the cluster's metadata until it comes. Blocks up to `timeout_s`, then raises Unreachable.
+
+    `say` gets one line at once when the first try fails, and one when Kafka answers after that.
+    """
+    last: list[str] = []
+    client = admin({**conf, "error_cb": lambda error: last.append(error.str())})
+    server, deadline, failed = conf.get("bootstrap.servers", ""), time.monotonic() + timeout_s, False
+    while True:
+        left = deadline - time.monotonic()
+        try:
+            found: ClusterMetadata = client.list_topics(timeout=max(0.1, min(_PROBE_S, left)))
+        except KafkaException as error:
+            client.poll(0)
+            detail = _detail(last, error)
+            if deadline - time.monotonic() <= 0:
+                raise _unreachable(server, timeout_s, detail) from None
+            if not failed:
+                say(f"Kafka at {server} does not answer ({detail}); trying for {timeout_s:.0f} s")
+            failed = True
+            time.sleep(min(_PAUSE_S, max(0.0, deadline - time.monotonic())))
+        else:
+            if failed:
+                say(f"Kafka at {server} answers")
+            return found
+
+
+def _detail(errors: Sequence[str], error: KafkaException) -> str:
+    """Give the most telling of librdkafka's messages: the last one that is about a broker, without the times it counts."""
+    for text in reversed(errors):
+        if "brokers are down" not in text:
+            return text.split(" (after ")[0]
+    return str(error.args[0].str())
+
+
+def _unreachable(server: str, timeout_s: float, detail: str) -> Unreachable:
+    return Unreachable(
+        f"Kafka did not answer within {timeout_s:.0f} s: {detail}",
+        where=server,
+        next_step="start the broker, or name another one with --bootstrap-server",
+    )
+
+
+def partition_counts(metadata: ClusterMetadata) -> dict[str, int]:
+    """Give the partition count of every topic."""
+    return {name: len(topic.partitions) for name, topic in metadata.topics.items()}
+
+
+def read_partitions(
+    conf: Conf, start: Sequence[TopicPartition], *, follow: bool = False, stop: Callable[[], bool] = lambda: False
+) -> Iterator[Message]:
+    """Give committed messages from these positions on, up to where each partition ended; with `follow` without end.
+
+    Joins no group and commits nothing. Blocks; `stop` is asked at least every 0.2 s. Raises Unreachable when Kafka says so.
+    """
+    client = consumer(
+        {
+            "group.id": "orchestrator-reader",  # librdkafka demands one; no group is joined by assign
+            "enable.auto.commit": False,
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "auto.offset.reset": "error",
+            **conf,
+        }
+    )
+    try:
+        client.assign(list(start))
+        open_ends = {(each.topic, each.partition) for each in start}
+        while (open_ends or follow) and not stop():
+            for message in client.consume(_BATCH, _POLL_S):
+                error = message.error()
+                if error is None:
+                    yield message
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    open_ends.discard((message.topic(), message.partition()))
+                elif not error.retriable():
+                    raise Unreachable(f"Kafka stopped the reading: {error.str()}", where=message.topic() or "")
+    finally:
+        client.close()

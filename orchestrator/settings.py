@@ -1,0 +1,209 @@
+"""Settings: defaults, then a TOML file, then ORCHESTRATOR_* variables, then flags; the later one wins.
+
+    bootstrap_server = "kafka-1:9092,kafka-2:9092"     ORCHESTRATOR_BOOTSTRAP_SERVER    --bootstrap-server
+
+    [kafka]                                            librdkafka's own names, passed through untouched
+    security.protocol = "SASL_SSL"                     ORCHESTRATOR_KAFKA__SECURITY_PROTOCOL    --set kafka.security.protocol=..
+    sasl.password_file = "/run/secrets/kafka"          a secret is read from a file where its name ends in _file
+
+Secrets are shown as ***. A name that is not known is an error.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from orchestrator import defaults
+from orchestrator.errors import UsageError
+from orchestrator.language.problems import nearest
+
+PREFIX: Final = "ORCHESTRATOR_"
+CONFIG_VARIABLE: Final = "ORCHESTRATOR_CONFIG"
+HIDDEN: Final = "***"
+
+_SECRET_WORDS: Final = ("password", "secret", "ssl.key.pem", "sasl.oauthbearer.config", "token")
+_NOT_SETTINGS: Final = frozenset({CONFIG_VARIABLE, "ORCHESTRATOR_REQUIRE_KAFKA"})
+
+
+class Settings(BaseSettings):
+    """What a process of the orchestrator is told. Made by `Settings.load`, never changed afterwards."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    bootstrap_server: str = Field("localhost:9092", description="Kafka brokers to start from, host:port, comma between.")
+    kafka: dict[str, str] = Field(default_factory=dict, description="Further librdkafka settings, by librdkafka's names.")
+    allow_sasl_plaintext: bool = Field(False, description="Let a password go over a connection that is not encrypted.")
+    topologies: Path = Field(Path("topologies"), description="Folder with journeys/, policy.yaml and streams.yaml.")
+    schemas: Path | None = Field(None, description="Folder with the event schemas; the shipped ones where absent.")
+    state_dir: Path = Field(Path("state"), description="Folder of the local stores; belongs to one worker.")
+    worker_id: str = Field("", description="Stable name of the worker; else one is written into the state directory.")
+    advertised: str = Field("", description="host:port under which other workers and the console reach this one.")
+    commit_interval_ms: int = Field(100, ge=1, le=60_000, description="Longest time between commits under load.")
+    connect_timeout_s: float = Field(30.0, gt=0, description="How long to try for Kafka at start before giving up.")
+    value_bytes: int = Field(1_000_000, ge=1_000, description="Largest event that is taken; larger ones become incidents.")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
+    log_format: str = Field("auto", pattern="^(auto|json|text)$", description="json, text, or by whether it is a terminal.")
+
+    @classmethod
+    def load(cls, config: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
+        """Put all sources together. `overrides` are flags; None in them means not given. Raises UsageError."""
+        _refuse_unknown_variables(cls)
+        path = config or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
+        from_file = _read_toml(path) if path else {}
+        given = {name: value for name, value in (overrides or {}).items() if value is not None}
+        for values, where in ((from_file, str(path)), (given, "flags")):
+            _refuse_unknown(cls, values, where)
+        try:
+            settings = _from_sources(cls, from_file, given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise UsageError(f"setting {name}: {first['msg']}", next_step="see `orchestrator <command> --help`") from None
+        _refuse_open_passwords(settings)
+        return settings
+
+    def shown(self) -> dict[str, Any]:
+        """Give the values fit to show: secrets are ***."""
+        plain = self.model_dump(mode="json")
+        plain["kafka"] = {name: HIDDEN if is_secret(name) else value for name, value in self.kafka.items()}
+        return plain
+
+    def __repr__(self) -> str:
+        """Show no secrets in tracebacks and logs either."""
+        return f"Settings({', '.join(f'{name}={value!r}' for name, value in self.shown().items())})"
+
+    __str__ = __repr__
+
+    @property
+    def schemas_dir(self) -> Path:
+        """The folder that event schemas are read from."""
+        return self.schemas or defaults.SCHEMAS
+
+
+def client_config(settings: Settings, **own: Any) -> dict[str, Any]:
+    """Give a confluent-kafka configuration: the user's settings, and over them `own` (`_` for `.`) as the caller needs it."""
+    return {
+        "bootstrap.servers": settings.bootstrap_server,
+        **settings.kafka,
+        **{name.replace("_", "."): value for name, value in own.items()},
+    }
+
+
+def overrides_from(assignments: Sequence[str], **flags: Any) -> dict[str, Any]:
+    """Read `--set name=value` options, and add the command's own flags. Raises UsageError."""
+    found: dict[str, Any] = {}
+    for text in assignments:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--set {text}: expected name=value", next_step="for example --set kafka.security.protocol=SSL")
+        if name.startswith("kafka."):
+            found.setdefault("kafka", {})[name.removeprefix("kafka.")] = value
+        else:
+            found[name] = value
+    return found | {name: value for name, value in flags.items() if value is not None}
+
+
+def is_secret(name: str) -> bool:
+    """Tell whether the value of a librdkafka setting must not be shown."""
+    return any(word in name for word in _SECRET_WORDS) and not name.endswith((".url", ".location"))
+
+
+def _from_sources(cls: type[Settings], from_file: Mapping[str, Any], given: Mapping[str, Any]) -> Settings:
+    """Let pydantic merge the sources, each with its `kafka` names brought into one form, so that they meet."""
+
+    class Sourced(cls):  # type: ignore[misc, valid-type]
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], **_: PydanticBaseSettingsSource
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return (
+                InitSettingsSource(settings_cls, _with_kafka(given)),
+                _Environment(settings_cls),
+                InitSettingsSource(settings_cls, _with_kafka(from_file)),
+            )
+
+    sourced = Sourced()
+    return cls.model_construct(**{name: getattr(sourced, name) for name in cls.model_fields})
+
+
+class _Environment(EnvSettingsSource):
+    def __call__(self) -> dict[str, Any]:
+        values = _with_kafka(super().__call__())
+        values["kafka"] = {name.replace("_", "."): value for name, value in values["kafka"].items()}
+        return values | {"kafka": _read_secret_files(values["kafka"])}
+
+
+def _with_kafka(values: Mapping[str, Any]) -> dict[str, Any]:
+    kafka = values.get("kafka") or {}
+    if not isinstance(kafka, Mapping):
+        raise UsageError("kafka must be a table of librdkafka settings", next_step="for example [kafka] in the TOML file")
+    return {**values, "kafka": _read_secret_files(dict(_flat(kafka)))}
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
+    """Undo TOML's nesting of dotted names; librdkafka takes text for every setting."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _read_secret_files(kafka: Mapping[str, str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for name, value in kafka.items():
+        if name == "bootstrap.servers":
+            raise UsageError("kafka.bootstrap.servers is set by another name", next_step="use bootstrap_server")
+        base = name[: -len("_file")]
+        if name.endswith(("_file", ".file")) and is_secret(base):
+            try:
+                found[base] = Path(value).read_text(encoding="utf-8").strip()
+            except OSError as error:
+                raise UsageError(f"the secret for kafka.{base} cannot be read: {error.strerror}", where=value) from None
+        else:
+            found[name] = value
+    return found
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"the settings file cannot be read: {error.strerror}", where=str(path)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"the settings file is not TOML: {error}", where=str(path)) from None
+
+
+def _refuse_unknown(cls: type[Settings], values: Mapping[str, Any], where: str) -> None:
+    for name in values:
+        if name not in cls.model_fields:
+            raise _unknown(name, where, nearest(name, cls.model_fields))
+
+
+def _refuse_unknown_variables(cls: type[Settings]) -> None:
+    for variable in os.environ:
+        name = variable.removeprefix(PREFIX).lower().partition("__")[0]
+        if variable.startswith(PREFIX) and variable not in _NOT_SETTINGS and name not in cls.model_fields:
+            near = nearest(name, cls.model_fields)
+            raise _unknown(variable, "environment", f"{PREFIX}{near.upper()}" if near else "")
+
+
+def _unknown(name: str, where: str, near: str) -> UsageError:
+    advice = f"did you mean {near}?" if near else f"known are {', '.join(Settings.model_fields)}"
+    return UsageError(f"there is no setting {name}", where=where, next_step=advice)
+
+
+def _refuse_open_passwords(settings: Settings) -> None:
+    if settings.kafka.get("security.protocol", "").upper() == "SASL_PLAINTEXT" and not settings.allow_sasl_plaintext:
+        raise UsageError(
+            "SASL_PLAINTEXT sends the password over a connection that is not encrypted",
+            where="kafka.security.protocol",
+            next_step="use SASL_SSL, or set allow_sasl_plaintext = true if the network is trusted",
+        )
