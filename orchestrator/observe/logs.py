@@ -1,0 +1,107 @@
+"""Logs: one event a line on standard error, JSON for machines or text for people, the libraries' own logs in the same form.
+
+A line names an event (`partition_opened`) and says where (`topic`, `partition`, `offset`). It never holds a record's key or value,
+or a customer's state; a customer appears as `customer_ref(customer_id)`, which cannot be turned back without the key.
+
+    log = logs.logger(__name__)
+    log.info("partition_opened", topic="customer.events", partition=3, offset=17)
+    log.warning("record_refused", reason=Reason.TRUNCATED, customer=logs.customer_ref(customer_id))
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import secrets
+import sys
+from typing import Any, Final, TextIO
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+from orchestrator.errors import UsageError
+
+LEVELS: Final = ("debug", "info", "warning", "error")
+REFERENCE_BYTES: Final = 8
+
+# What these say below a warning is chatter to whoever runs journeys: banners, rebalance steps, each topic's subscription.
+_CHATTY: Final = ("faust", "mode", "aiokafka", "asyncio", "urllib3", "librdkafka")
+
+_reference_key: bytes = secrets.token_bytes(32)
+
+
+def setup(*, json: bool, level: str = "info", reference_key: bytes | None = None, stream: TextIO | None = None) -> None:
+    """Send all logs of this process to `stream` (standard error); call once at start, again to change it.
+
+    `level` is one of `LEVELS`; at debug the libraries' chatter is let through as well. `reference_key` makes `customer_ref` the same
+    across processes and restarts; without one it holds for this process only. Raises UsageError for a level that does not exist.
+    """
+    global _reference_key
+    if level not in LEVELS:
+        raise UsageError(f"there is no log level {level!r}", next_step=f"choose one of {', '.join(LEVELS)}")
+    if reference_key is not None:
+        _reference_key = reference_key
+    target = stream or sys.stderr
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(_formatter(json=json, colors=target.isatty() and "NO_COLOR" not in os.environ))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in _CHATTY:
+        library = logging.getLogger(name)
+        library.handlers.clear()
+        library.propagate = True
+        library.setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+
+
+def logger(name: str) -> structlog.stdlib.BoundLogger:
+    """The logger of one module (`__name__`); `.bind(topic=..., partition=...)` gives one that says so on every line."""
+    bound: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
+    return bound
+
+
+def librdkafka() -> logging.Logger:
+    """What to pass as `logger=` to confluent-kafka's clients, so that librdkafka does not write to standard error by itself."""
+    return logging.getLogger("librdkafka")
+
+
+def customer_ref(customer_id: str) -> str:
+    """A customer in a log line: 16 hex digits of a keyed hash (BLAKE2b). Equal for equal ids under one key, see `setup`."""
+    return hashlib.blake2b(customer_id.encode(), key=_reference_key, digest_size=REFERENCE_BYTES).hexdigest()
+
+
+def _name_library_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """A library's line is prose, not an event name: keep it as `message` of the one event `library`."""
+    event["message"], event["event"] = event["event"], "library"
+    return event
+
+
+def _formatter(*, json: bool, colors: bool) -> logging.Formatter:
+    renderer: Processor
+    if json:
+        renderer = structlog.processors.JSONRenderer(default=str)
+    else:
+        # Plain tracebacks: the rich ones print the values of local variables, and so customers' records.
+        renderer = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+    exceptions: list[Processor] = [structlog.processors.format_exc_info] if json else []
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[*_SHARED, _name_library_line],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *exceptions, renderer],
+    )
+
+
+_SHARED: Final[list[Processor]] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+]
+
+_configuration: Final[dict[str, Any]] = {
+    "processors": [structlog.stdlib.filter_by_level, *_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    "logger_factory": structlog.stdlib.LoggerFactory(),
+    "wrapper_class": structlog.stdlib.BoundLogger,
+}
+# At import, so that a logger made before `setup` goes through the standard library too, and never to standard output.
+structlog.configure(**_configuration)
