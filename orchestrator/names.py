@@ -93,6 +93,8 @@ class Reason:
     TIME_ABSURD: Final = "time_absurd"
     NOT_DECLARED: Final = "not_declared"  # the topic does not list this event type in streams.yaml
     HANDLER_ERROR: Final = "handler_error"
+    UNUSABLE_EVENT: Final = "unusable_event"  # a reserved event that does not say what it must
+    VERSION_MISSING: Final = "version_missing"  # an instance stands on a journey version that is not loaded
     LOOP: Final = "loop"
     DOCUMENT_TOO_LARGE: Final = "document_too_large"
     CONTEXT_TOO_LARGE: Final = "context_too_large"
@@ -100,6 +102,13 @@ class Reason:
     ACTION_FAILED: Final = "action_failed"
     MERGE_CYCLE: Final = "merge_cycle"
     ALERT: Final = "alert"
+
+
+class Count:
+    """What the engine counts that is no decision."""
+
+    DUPLICATE_EVENTS: Final = "duplicate_events"  # rule I2
+    FORGOTTEN_EVENT_IDS: Final = "forgotten_event_ids"  # ruling A09: forgotten because of dedupe.events.max, still in the window
 
 
 class Kind:

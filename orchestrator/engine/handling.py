@@ -78,7 +78,11 @@ class Incident(Struct, omit_defaults=True):
 
 
 class Handling(Struct):
-    """The outputs of one handling, in order. `at` is the record's time or the timers' due instant, ms UTC."""
+    """The outputs of one handling, in order. `at` is the record's time or the timers' due instant, ms UTC.
+
+    `counts` holds what is counted and is no decision, by `names.Count`. `profile` holds what journeys set in the profile, to be
+    published as a profile change (ruling A88).
+    """
 
     customer: str
     at: int
@@ -87,3 +91,5 @@ class Handling(Struct):
     decisions: list[Decision] = field(default_factory=list)
     actions: list[Action] = field(default_factory=list)
     incidents: list[Incident] = field(default_factory=list)
+    counts: dict[str, int] = field(default_factory=dict)
+    profile: dict[str, Any] = field(default_factory=dict)

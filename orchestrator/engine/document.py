@@ -1,0 +1,128 @@
+"""One customer's document: all that the engine knows of a customer, and its form in the store.
+
+Stored: 1 byte format, 8 bytes big-endian `next_due` (ms UTC), then the msgpack of `Document` as nested arrays. The fixed head
+lets the timer calendar be checked and rebuilt without decoding. A field is only ever added at the end of a Struct, with a
+default, so that older documents decode; anything else needs a new format byte.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct, field
+
+FORMAT: Final = 1
+NEVER: Final = (1 << 63) - 1  # next_due of a customer who waits for nothing
+HEAD: Final = struct.Struct(">BQ")
+_DUE: Final = struct.Struct(">Q")
+
+
+class Instance(Struct, array_like=True):
+    """One customer on one journey. Times are ms UTC, 0 for none.
+
+    `id` is the UUID's 16 bytes. `step` is where it waits or stands parked, "" where it rests in its state. `kept` belongs to the
+    waiting step's verb. `visits` counts how often each state was entered. `parked` says why a failed instance stands still.
+    """
+
+    id: bytes
+    journey: str
+    version: int
+    key: str
+    started: int
+    state: str = ""
+    step: str = ""
+    due: int = 0
+    expires: int = 0
+    visits: dict[str, int] = field(default_factory=dict)
+    context: dict[str, Any] = field(default_factory=dict)
+    kept: list[Any] | None = None
+    parked: str = ""
+
+
+class Consent(Struct, array_like=True):
+    """The newest consent for a channel and purpose, either of which may be "*". `expiry` is ms UTC, 0 where it does not say."""
+
+    channel: str
+    purpose: str
+    granted: bool
+    time: int
+    source: str = ""
+    version: str = ""
+    expiry: int = 0
+
+
+class Marker(Struct, array_like=True):
+    """That a customer was on a journey, for one key: when last entered and ended, ms UTC, 0 for not yet.
+
+    `entered_by` holds 8-byte hashes of the event ids that it entered by, oldest first (ruling A10).
+    """
+
+    entered: int = 0
+    ended: int = 0
+    entered_by: bytes = b""
+
+
+class Document(Struct, array_like=True):
+    """What is known of one customer.
+
+    `seen` is for `engine.dedupe`. `instances` stand oldest first, then by id (rule T7). `markers` go by `marker_name`.
+    `profile` maps a name to [value, record time of its last change]; a deleted one keeps null and its time, so that an older
+    update which arrives later does not bring it back (ruling A88).
+    """
+
+    seen: bytes = b""
+    instances: list[Instance] = field(default_factory=list)
+    markers: dict[str, Marker] = field(default_factory=dict)
+    profile: dict[str, tuple[Any, int]] = field(default_factory=dict)
+    consents: list[Consent] = field(default_factory=list)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether forgetting this document would change nothing."""
+        return not (self.instances or self.seen or self.markers or self.profile or self.consents)
+
+    def earliest(self) -> int:
+        """Give the earliest instant at which an instance is due, NEVER where none is."""
+        earliest = NEVER
+        for instance in self.instances:
+            if 0 != instance.due < earliest:
+                earliest = instance.due
+            if 0 != instance.expires < earliest:
+                earliest = instance.expires
+        return earliest
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Document).decode
+
+
+def marker_name(journey: str, key: str) -> str:
+    """Give the name of the marker of a journey and key."""
+    return f"{journey}\x1f{key}" if key else journey
+
+
+def encode(document: Document) -> bytes | None:
+    """Give the stored form, None for an empty document."""
+    return None if document.is_empty else HEAD.pack(FORMAT, document.earliest()) + _encode(document)
+
+
+def decode(stored: bytes | None) -> Document:
+    """Read a stored document; None gives an empty one. Raises ValueError for a format this version does not know."""
+    if stored is None:
+        return Document()
+    if stored[0] != FORMAT:
+        raise ValueError(f"document format {stored[0]} is not {FORMAT}: written by a newer version")
+    return _decode(memoryview(stored)[HEAD.size :])
+
+
+def next_due(stored: bytes | None) -> int:
+    """Give the earliest deadline of a stored document in ms UTC, NEVER where there is none, without decoding it."""
+    due: int = NEVER if stored is None else _DUE.unpack_from(stored, 1)[0]
+    return due
+
+
+def without_timers(stored: bytes) -> bytes:
+    """Give the same stored document with `next_due` NEVER: for one that cannot be read, so that its timers stop."""
+    return HEAD.pack(stored[0], NEVER) + stored[HEAD.size :]

@@ -1,0 +1,70 @@
+"""What reserved event types do to a customer before any journey sees them (rule T7; rulings A53, A55, A69).
+
+Reserved types without an entry in EFFECTS have no effect of their own in this version: `profile.merged`,
+`privacy.erasure_requested`, `privacy.export_requested` and `action.outcome` change nothing unless a journey listens to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from orchestrator import names
+from orchestrator.engine import consent
+from orchestrator.engine.document import Consent
+from orchestrator.names import Reason
+
+if TYPE_CHECKING:
+    from orchestrator.engine.turn import Turn
+
+_STATUS: Final = {"granted": True, "withdrawn": False}
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def change_consent(turn: Turn) -> None:
+    """Note a `consent.changed`; one that does not say what changed is an incident, and changes nothing."""
+    payload = turn.payload
+    channel, purpose, status = payload.get("channel"), payload.get("purpose"), payload.get("status")
+    time = payload.get("time")
+    time = turn.now if time is None else time
+    expiry = payload.get("expiry") or 0
+    named = isinstance(channel, str) and isinstance(purpose, str) and channel and purpose
+    if not named or status not in _STATUS or not _is_time(time) or not _is_time(expiry):
+        turn.incident(Reason.UNUSABLE_EVENT, "consent.changed needs channel, purpose, status granted or withdrawn, times in ms")
+        return
+    source, version = _text(payload.get("source")), _text(payload.get("version"))
+    change = Consent(str(channel), str(purpose), _STATUS[status], time, source, version, expiry)
+    consent.note(turn.document.consents, change)
+
+
+def merge_profile(turn: Turn) -> None:
+    """Merge a payload into the profile at top level; null deletes a name. Newest record time wins."""
+    profile = turn.document.profile
+    merged = dict(profile)
+    for name, value in turn.payload.items():
+        known = profile.get(name)
+        if (known is None and value is not None) or (known is not None and known[1] <= turn.now):
+            merged[name] = (value, turn.now)
+    if len(_encode(merged)) > turn.program.policy.limits.context_bytes:
+        limit = turn.program.policy.limits.context_bytes
+        turn.incident(Reason.DOCUMENT_TOO_LARGE, f"the profile would exceed {limit} bytes; the update was not applied")
+        return
+    turn.document.profile = merged
+    turn.forget_profile()
+
+
+EFFECTS: Final[Mapping[str, Callable[[Turn], None]]] = {
+    names.CONSENT_CHANGED: change_consent,
+    names.PROFILE_UPDATED: merge_profile,
+    names.PREFERENCE_UPDATED: merge_profile,
+}
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)

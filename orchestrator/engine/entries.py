@@ -1,0 +1,133 @@
+"""Entry: which instances a record starts, and why others are refused (rules E1-E5, I1; rulings A10, A31-A40, A106)."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.engine import identity
+from orchestrator.engine.document import Instance, Marker, marker_name
+from orchestrator.engine.handling import Decision, Incident
+from orchestrator.engine.values import storable
+from orchestrator.engine.walk import Walk
+from orchestrator.language.expressions import UNKNOWN
+from orchestrator.names import Kind, Reason
+
+if TYPE_CHECKING:
+    from orchestrator.engine.program import JourneyProgram
+    from orchestrator.engine.turn import Turn
+
+USES: Final = 64  # entry event ids remembered for a journey and key; the oldest is forgotten first
+_HASH: Final = 8
+
+
+def consider(turn: Turn, journey: JourneyProgram) -> None:
+    """Start an instance of `journey` for the record at hand, or log the first reason why not (ruling A31)."""
+    record = turn.record
+    if record is None:
+        return
+    max_age = journey.entry.max_age_ms
+    if max_age is not None and turn.clock - record.time > max_age:
+        refuse(turn, journey, "too_old")
+        return
+    if journey.when is not None and not _condition_holds(turn, journey):
+        refuse(turn, journey, "condition")
+        return
+    key = turn.key_of(journey)
+    if journey.key is not None and not key:
+        message = "the event has no value for the journey's key" if key == "" else "the journey's key is not text or a number"
+        turn.handling.incidents.append(Incident(Reason.KEY_MISSING, message, journey.id, journey.version))
+        return
+    key = key or ""
+    for reason, stands_against in REFUSALS:
+        if stands_against(turn, journey, key):
+            refuse(turn, journey, reason, key)
+            return
+    admit(turn, journey, key, record.event_id, f"{record.topic}-{record.partition}-{record.offset}")
+
+
+def refuse(turn: Turn, journey: JourneyProgram, reason: str, key: str = "") -> None:
+    """Log that a record did not start an instance."""
+    turn.handling.decisions.append(
+        Decision(Kind.ENTRY_REFUSED, journey=journey.id, version=journey.version, key=key, reason=reason)
+    )
+
+
+def admit(turn: Turn, journey: JourneyProgram, key: str, event_id: str, position: str) -> None:
+    """Start an instance; `position` stands for the event id of a record without one."""
+    marker = turn.document.markers.setdefault(marker_name(journey.id, key), Marker())
+    use = _note_use(marker, event_id) if event_id else 1
+    raw = identity.instance_id(journey.id, turn.customer, key, event_id or position, use)
+    instance = Instance(raw, journey.id, journey.version, key, turn.now)
+    marker.entered = turn.now
+    if journey.lifetime_ms is not None:
+        instance.expires = turn.now + journey.lifetime_ms
+    insort(turn.document.instances, instance, key=_age)
+    walk = Walk(turn, instance, journey)
+    walk.log(Kind.ENTERED)
+    if journey.context:
+        found = walk.values(journey.context, "")
+        walk.write_context({name: storable(value) for name, value in found.items()})
+    walk.go(journey.start)
+
+
+def _age(instance: Instance) -> tuple[int, bytes]:
+    return instance.started, instance.id
+
+
+def _note_use(marker: Marker, event_id: str) -> int:
+    """Remember that an event id entered; give the how-manyth time it is, from 1 (ruling A10)."""
+    hashed = identity.event_hash(event_id)
+    known = marker.entered_by
+    earlier = sum(known[at : at + _HASH] == hashed for at in range(0, len(known), _HASH)) if hashed in known else 0
+    marker.entered_by = (known + hashed)[-USES * _HASH :]
+    return earlier + 1
+
+
+def _condition_holds(turn: Turn, journey: JourneyProgram) -> bool:
+    if journey.when is None:
+        return True
+    value = turn.evaluate(journey.when)
+    if value is UNKNOWN or not isinstance(value, bool):
+        detail = {"expression": journey.when.source}
+        turn.handling.decisions.append(Decision(Kind.CONDITION_ERROR, journey=journey.id, version=journey.version, detail=detail))
+        return False
+    return value
+
+
+def _lacks_consent(turn: Turn, journey: JourneyProgram, key: str) -> bool:
+    """Rule C2: some channel of the journey must be allowed for its purpose."""
+    if not journey.entry_channels:
+        return False
+    judge, consents = turn.program.consent.judge, turn.document.consents
+    return all(judge(consents, channel, journey.purpose, turn.now) is None for channel in journey.entry_channels)
+
+
+def _is_active(turn: Turn, journey: JourneyProgram, key: str) -> bool:
+    return any(instance.journey == journey.id and instance.key == key for instance in turn.document.instances)
+
+
+def _may_not_reenter(turn: Turn, journey: JourneyProgram, key: str) -> bool:
+    """Rule E2; `since: exit` counts from every end (ruling A34)."""
+    rule = journey.entry.reentry
+    if rule.kind == "always":
+        return False
+    marker = turn.document.markers.get(marker_name(journey.id, key))
+    if marker is None:
+        return False
+    since = marker.entered if rule.since == "entry" else marker.ended
+    return rule.kind == "never" or turn.now < since + rule.after_ms
+
+
+def _is_full(turn: Turn, journey: JourneyProgram, key: str) -> bool:
+    return len(turn.document.instances) >= turn.program.policy.limits.instances_per_customer
+
+
+# In the order in which a refusal is logged, after too_old and condition; `exclusive` comes last (ruling A31).
+REFUSALS: Final[tuple[tuple[str, Callable[[Turn, JourneyProgram, str], bool]], ...]] = (
+    ("consent", _lacks_consent),
+    ("already_active", _is_active),
+    ("reentry", _may_not_reenter),
+    ("limit", _is_full),
+)

@@ -1,0 +1,90 @@
+"""One record, one customer, in the order of rule T7."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from orchestrator.engine import dedupe, entries
+from orchestrator.engine.arbitration import settle
+from orchestrator.engine.identity import event_hash
+from orchestrator.engine.walk import Walk
+from orchestrator.names import Count
+
+if TYPE_CHECKING:
+    from orchestrator.engine.document import Instance
+    from orchestrator.engine.program import JourneyProgram, Route
+    from orchestrator.engine.record import Record
+    from orchestrator.engine.turn import Turn
+
+
+def run(turn: Turn, record: Record, route: Route) -> None:
+    """Drop a repeat; apply the record's own effect; exits; active instances; entries; emit. Due timers have fired before."""
+    if record.event_id and _is_repeat(turn, record, route):
+        return
+    if route.effect is not None:
+        route.effect(turn)
+    if turn.document.instances:
+        if route.exits:
+            _exit(turn, record.type)
+        if route.instances:
+            for instance in tuple(turn.document.instances):
+                _offer(turn, instance, record.type)
+    for journey in route.entries:
+        turn.at_work = None
+        entries.consider(turn, journey)
+    if turn.pending:
+        settle(turn)
+
+
+def _is_repeat(turn: Turn, record: Record, route: Route) -> bool:
+    """Rule I2: count a repeat and log it for each journey that it could have entered (ruling A32); remember what is new."""
+    document, rule = turn.document, turn.program.policy.dedupe_events
+    hashed = event_hash(record.event_id)
+    if hashed in document.seen and dedupe.is_repeat(document.seen, hashed, record.time, rule):
+        turn.count(Count.DUPLICATE_EVENTS)
+        for journey in route.entries:
+            entries.refuse(turn, journey, "duplicate")
+        return True
+    document.seen, forgotten = dedupe.remember(document.seen, hashed, record.time, rule)
+    if forgotten:
+        turn.count(Count.FORGOTTEN_EVENT_IDS, forgotten)
+    return False
+
+
+def _exit(turn: Turn, event_type: str) -> None:
+    """The exits of all instances, before any wait of any instance (rule W7, ruling A105)."""
+    for instance in tuple(turn.document.instances):
+        journey = _program_of(turn, instance)
+        if journey is None or event_type not in journey.exits or not turn.is_for(journey, instance):
+            continue
+        walk = Walk(turn, instance, journey)
+        for leave in journey.exits[event_type]:
+            if walk.holds(leave.when):
+                walk.leave(leave)
+                break
+
+
+def _offer(turn: Turn, instance: Instance, event_type: str) -> None:
+    """One active instance: first the handlers of its state, then its waiting step. At most one of them acts (rule W4)."""
+    journey = _program_of(turn, instance)
+    if journey is None:
+        return
+    handlers = journey.states[instance.state].handlers.get(event_type)
+    step = journey.steps[instance.step] if instance.step and not instance.parked else None
+    if step is not None and event_type not in step.listens and not step.verb.recalls(instance, event_type):
+        step = None
+    if (handlers is None and step is None) or not turn.is_for(journey, instance):
+        return
+    walk = Walk(turn, instance, journey)
+    for handler in handlers or ():
+        if walk.holds(handler.when):
+            walk.go(handler.go)
+            return
+    if step is not None:
+        move = step.verb.hear(walk, step)
+        if move is not None:
+            walk.follow(step, move)
+
+
+def _program_of(turn: Turn, instance: Instance) -> JourneyProgram | None:
+    return turn.program.journeys.get((instance.journey, instance.version))

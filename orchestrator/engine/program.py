@@ -1,0 +1,173 @@
+"""A topology, compiled: what each event type can touch, and each journey with its expressions and steps ready to run.
+
+Built once and never changed. A program may hold several versions of a journey: the highest one takes entries, the others go on
+for the instances that started on them (rule V1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.engine.consent import ConsentRules
+from orchestrator.engine.effects import EFFECTS
+from orchestrator.engine.verbs import TABLE
+from orchestrator.engine.verbs.verb import compiled
+from orchestrator.language.expressions import compile_expression
+from orchestrator.language.model import Expr, Handler, Journey, Milliseconds, Policy, State, Step, Topology
+
+if TYPE_CHECKING:
+    from orchestrator.engine.turn import Turn
+    from orchestrator.engine.verbs.verb import Verb
+
+
+class StepProgram:
+    """One step: its verb, the verb's plan made from the settings, and the step after it, None for the last."""
+
+    __slots__ = ("id", "listens", "next", "plan", "repeats", "state", "verb", "when")
+
+    def __init__(self, step: Step, state: str) -> None:
+        """`state` is "" for an exit's last send, which stands in no state."""
+        self.id = step.id
+        self.state = state
+        self.verb: Verb = TABLE[step.verb]
+        self.plan: Any = self.verb.plan(step)
+        self.listens = self.verb.listens(step)
+        self.repeats = self.verb.repeats(step)
+        self.when = compiled(step.when)
+        self.next: StepProgram | None = None
+
+
+class HandlerProgram:
+    """What a state does about an event while it lasts."""
+
+    __slots__ = ("go", "when")
+
+    def __init__(self, handler: Handler) -> None:
+        self.when = compiled(handler.when)
+        self.go = handler.go
+
+
+class StateProgram:
+    """One state."""
+
+    __slots__ = ("final", "first", "handlers", "name", "outcome")
+
+    def __init__(self, state: State, steps: list[StepProgram]) -> None:
+        self.name = state.name
+        self.final = state.final
+        self.outcome = state.outcome
+        self.first = steps[0] if steps else None
+        self.handlers: dict[str, list[HandlerProgram]] = {}
+        for handler in state.handlers:
+            self.handlers.setdefault(handler.event, []).append(HandlerProgram(handler))
+
+
+class ExitProgram:
+    """What ends an instance at once."""
+
+    __slots__ = ("outcome", "send", "when")
+
+    def __init__(self, outcome: str, when: Expr | None, send: Step | None) -> None:
+        self.outcome = outcome
+        self.when = compiled(when)
+        self.send = None if send is None else StepProgram(send, "")
+
+
+class JourneyProgram:
+    """One version of a journey."""
+
+    def __init__(self, journey: Journey, policy: Policy) -> None:
+        self.id = journey.id
+        self.version = journey.version
+        self.purpose = journey.purpose
+        self.priority = journey.priority
+        self.urgency = journey.urgency
+        self.lifetime_ms: Milliseconds | None = journey.lifetime_ms
+        self.start = journey.start
+        self.entry = journey.entry
+        self.when = compiled(journey.entry.when)
+        self.key = compiled(journey.entry.key)
+        self.context = tuple((name, compile_expression(expr.source)) for name, expr in journey.context.items())
+        self.exits: dict[str, list[ExitProgram]] = {}
+        for leave in journey.exits:
+            program = ExitProgram(leave.outcome, leave.when, leave.send)
+            for event_type in leave.on:
+                self.exits.setdefault(event_type, []).append(program)
+        self.states: dict[str, StateProgram] = {}
+        self.steps: dict[str, StepProgram] = {}
+        for state in journey.states.values():
+            self._add(state)
+        self.entry_channels = _entry_channels(journey, policy)
+
+    def _add(self, state: State) -> None:
+        steps = [StepProgram(step, state.name) for step in state.steps]
+        for step, after in pairwise(steps):
+            step.next = after
+        self.steps.update((step.id, step) for step in steps)
+        self.states[state.name] = StateProgram(state, steps)
+
+    def listens(self) -> set[str]:
+        """Give the event types that a state's handler or a waiting step of this journey can hear."""
+        heard = set(self.entry.on) if any(step.repeats for step in self.steps.values()) else set()
+        heard |= {event_type for state in self.states.values() for event_type in state.handlers}
+        return heard.union(*(step.listens for step in self.steps.values()))
+
+
+def _entry_channels(journey: Journey, policy: Policy) -> tuple[str, ...]:
+    """Give the channels of which one must be allowed at entry (rule C2, ruling A39); none means that consent is not asked."""
+    purpose = policy.purposes.get(journey.purpose)
+    if purpose is not None and purpose.consent == "not_required":
+        return ()
+    steps = [step for state in journey.states.values() for step in state.steps]
+    steps += [leave.send for leave in journey.exits if leave.send is not None]
+    return tuple(sorted({channel for step in steps for channel in TABLE[step.verb].entry_channels(step, journey, policy)}))
+
+
+class Route:
+    """What one event type can touch."""
+
+    __slots__ = ("effect", "entries", "exits", "instances")
+
+    def __init__(self) -> None:
+        self.effect: Callable[[Turn], None] | None = None
+        self.exits = False  # some journey has an exit on it
+        self.instances = False  # some handler or waiting step can hear it
+        self.entries: tuple[JourneyProgram, ...] = ()  # priority descending, then journey id (rule T7)
+
+
+class Program:
+    """A compiled topology."""
+
+    def __init__(self, topology: Topology, earlier: Iterable[Journey] = ()) -> None:
+        """`earlier` are versions that only running instances still need."""
+        self.policy = topology.policy
+        self.consent = ConsentRules(topology.policy)
+        self.journeys: dict[tuple[str, int], JourneyProgram] = {}
+        for journey in (*earlier, *topology.journeys):
+            self.journeys[journey.id, journey.version] = JourneyProgram(journey, topology.policy)
+        self.routes: Mapping[str, Route] = self._routes(topology)
+
+    def _routes(self, topology: Topology) -> dict[str, Route]:
+        routes: dict[str, Route] = {event_type: Route() for event_type in EFFECTS}
+        for event_type, effect in EFFECTS.items():
+            routes[event_type].effect = effect
+        for journey in self.journeys.values():
+            for event_type in journey.exits:
+                routes.setdefault(event_type, Route()).exits = True
+            for event_type in journey.listens():
+                routes.setdefault(event_type, Route()).instances = True
+        for journey in self._live(topology):
+            for event_type in dict.fromkeys(journey.entry.on):
+                route = routes.setdefault(event_type, Route())
+                route.entries = (*route.entries, journey)
+        return routes
+
+    def _live(self, topology: Topology) -> list[JourneyProgram]:
+        """Give the versions that take entries, in the order in which they are offered an event."""
+        newest: dict[str, int] = {}
+        for journey in topology.journeys:
+            newest[journey.id] = max(journey.version, newest.get(journey.id, journey.version))
+        live = [self.journeys[name, version] for name, version in newest.items()]
+        return sorted(live, key=lambda journey: (-journey.priority, journey.id))

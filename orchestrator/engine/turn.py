@@ -1,0 +1,132 @@
+"""One handling of one customer: what every part of the engine sees of it while it lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from orchestrator import names
+from orchestrator.engine.document import Document, Instance
+from orchestrator.engine.handling import Handling, Incident
+from orchestrator.engine.record import Record
+from orchestrator.engine.values import key_text
+from orchestrator.language.expressions import UNKNOWN, Expression, Scope
+
+if TYPE_CHECKING:
+    from orchestrator.engine.arbitration import Candidate
+    from orchestrator.engine.program import JourneyProgram, Program
+
+_NO_CONTEXT: Final[Mapping[str, Any]] = {}
+
+
+class Turn:
+    """The customer's document, the record (None for timers), the logical time and the outputs so far.
+
+    `now` is the record's time or the timers' due instant; `clock` the partition's clock; both ms UTC. `at_work` is the
+    instance being moved, so that a failure can be pinned to it.
+    """
+
+    __slots__ = (
+        "_event", "_functions", "_keys", "_profile", "at_work", "clock", "customer", "document", "handling", "now", "pending",
+        "program", "record", "transitions",
+    )  # fmt: skip
+
+    def __init__(self, program: Program, customer: str, document: Document, now: int, record: Record | None = None) -> None:
+        self.program = program
+        self.customer = customer
+        self.document = document
+        self.now = now
+        self.clock = now
+        self.record = record
+        self.handling = Handling(customer, now) if record is None else Handling(customer, now, record.type, record.event_id)
+        self.pending: list[Candidate] = []
+        self.transitions = 0
+        self.at_work: Instance | None = None
+        self._event: Mapping[str, Any] | None = None
+        self._profile: Mapping[str, Any] | None = None
+        self._functions: Mapping[str, Callable[..., Any]] | None = None
+        self._keys: dict[tuple[str, int], str] = {}
+
+    @property
+    def payload(self) -> Mapping[str, Any]:
+        """The record's payload; nothing after a timer."""
+        return _NO_CONTEXT if self.record is None else self.record.payload
+
+    @property
+    def event(self) -> Mapping[str, Any] | None:
+        """What expressions see as `event`: the payload and the reserved fields; None after a timer (ruling A46)."""
+        if self._event is None and self.record is not None:
+            self._event = event_of(self.record)
+        return self._event
+
+    @property
+    def profile(self) -> Mapping[str, Any]:
+        """The profile as expressions see it."""
+        if self._profile is None:
+            self._profile = {name: value for name, (value, _) in self.document.profile.items() if value is not None}
+        return self._profile
+
+    def forget_profile(self) -> None:
+        """Note that the document's profile changed, so that the next expression sees it."""
+        self._profile = None
+
+    def scope(self, context: Mapping[str, Any], event: Mapping[str, Any] | None) -> Scope:
+        """Give what an expression may see with this context and event."""
+        if self._functions is None:
+            self._functions = {"consented": self._consented, "in_segment": self._in_segment, "score": self._score}
+        return Scope(event, self.profile, context, self.now, self._functions)
+
+    def evaluate(self, expression: Expression) -> Any:
+        """Evaluate where there is no instance yet: at entry, and for keys."""
+        return expression.evaluate(self.scope(_NO_CONTEXT, self.event))
+
+    def key_of(self, journey: JourneyProgram) -> str | None:
+        """Give the key that the record has for a journey: "" where it has none, None where it is no key (ruling A36)."""
+        if journey.key is None:
+            return ""
+        value = self.evaluate(journey.key)
+        return "" if value is UNKNOWN else key_text(value)
+
+    def is_for(self, journey: JourneyProgram, instance: Instance) -> bool:
+        """Tell whether the record is offered to this instance: its key, if it has one, must agree (rule W6, ruling A49)."""
+        if journey.key is None:
+            return True
+        reference = (journey.id, journey.version)
+        if reference not in self._keys:
+            self._keys[reference] = self.key_of(journey) or ""
+        return self._keys[reference] in ("", instance.key)
+
+    def incident(self, reason: str, message: str) -> None:
+        """Note an incident that belongs to no instance."""
+        self.handling.incidents.append(Incident(reason, message, stage=self.stage))
+
+    def count(self, name: str, by: int = 1) -> None:
+        """Count something that is no decision (names in `names.Count`)."""
+        self.handling.counts[name] = self.handling.counts.get(name, 0) + by
+
+    @property
+    def stage(self) -> Any:
+        """Where an incident of this handling arose: "engine" for a record, "timer" otherwise."""
+        return "timer" if self.record is None else "engine"
+
+    def _consented(self, channel: str, purpose: str) -> bool:
+        return self.program.consent.judge(self.document.consents, channel, purpose, self.now) is not None
+
+    def _in_segment(self, name: str) -> Any:
+        segments = self.profile.get("segments")
+        return name in segments if isinstance(segments, list | dict) else UNKNOWN
+
+    def _score(self, model: str) -> Any:
+        scores = self.profile.get("scores")
+        return scores.get(model, UNKNOWN) if isinstance(scores, dict) else UNKNOWN
+
+
+def event_of(record: Record) -> dict[str, Any]:
+    """Give a record as expressions see it; a reserved field without a value is absent."""
+    event = dict(record.payload)
+    event[names.CUSTOMER_ID] = record.customer
+    if record.event_id:
+        event[names.EVENT_ID] = record.event_id
+    if record.occurred_at:
+        event[names.OCCURRED_AT] = record.occurred_at
+    return event

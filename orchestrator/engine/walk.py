@@ -1,0 +1,215 @@
+"""Moving one instance along its journey: entering states, running steps, waiting, ending.
+
+A verb says what should happen next as a `Move`; everything that it may do to an instance stands here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from orchestrator.engine.document import Instance, marker_name
+from orchestrator.engine.handling import Decision, Incident
+from orchestrator.engine.identity import uuid_text
+from orchestrator.engine.moves import NEXT, WAIT, End, Go, Leave, Move
+from orchestrator.language.expressions import UNKNOWN, Expression
+from orchestrator.names import Kind, Reason
+
+if TYPE_CHECKING:
+    from orchestrator.engine.program import ExitProgram, JourneyProgram, StateProgram, StepProgram
+    from orchestrator.engine.turn import Turn
+
+TRANSITIONS: Final = 100  # state entries in one handling, after which a journey goes in circles (ruling A80)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Walk:
+    """One instance in one handling. `event` is what its steps see as `event` (ruling A46)."""
+
+    __slots__ = ("_id", "event", "instance", "journey", "turn")
+
+    def __init__(self, turn: Turn, instance: Instance, journey: JourneyProgram) -> None:
+        self.turn = turn
+        self.instance = instance
+        self.journey = journey
+        self.event: Mapping[str, Any] | None = None
+        self._id = ""
+        turn.at_work = instance
+
+    @property
+    def id(self) -> str:
+        """The instance's id as text."""
+        if not self._id:
+            self._id = uuid_text(self.instance.id)
+        return self._id
+
+    def log(self, kind: str, step: str = "", reason: str = "", by: str = "", detail: dict[str, str] | None = None) -> Decision:
+        """Log a decision about this instance; the caller may fill in what only some kinds have."""
+        instance = self.instance
+        decision = Decision(
+            kind, instance.journey, instance.version, self._id or self.id, instance.key, instance.state, step, reason, by,
+            "", "", "", "", detail,
+        )  # fmt: skip
+        self.turn.handling.decisions.append(decision)
+        return decision
+
+    def incident(self, reason: str, message: str, step: str = "", severity: str = "error") -> None:
+        """Note an incident about this instance."""
+        instance = self.instance
+        self.turn.handling.incidents.append(
+            Incident(reason, message, instance.journey, instance.version, self.id, step, severity, self.turn.stage)
+        )
+
+    # Expressions.
+
+    def value(self, expression: Expression, step: str) -> Any:
+        """Evaluate; where the value is unknown or null, log it and give UNKNOWN."""
+        event = self.turn.event if self.event is None else self.event
+        value = expression.evaluate(self.turn.scope(self.instance.context, event))
+        if value is UNKNOWN or value is None:
+            self._log_unknown(expression, step)
+            return UNKNOWN
+        return value
+
+    def holds(self, expression: Expression | None, step: str = "") -> bool:
+        """Tell whether a condition is true. No condition is; unknown and what is no bool are not, and are logged (ruling A85)."""
+        if expression is None:
+            return True
+        value = self.value(expression, step)
+        if value is not UNKNOWN and not isinstance(value, bool):
+            self._log_unknown(expression, step)
+        return value is True
+
+    def values(self, expressions: tuple[tuple[str, Expression], ...], step: str) -> dict[str, Any]:
+        """Evaluate named expressions; a name whose value is unknown is left out and logged."""
+        found = {name: self.value(expression, step) for name, expression in expressions}
+        return {name: value for name, value in found.items() if value is not UNKNOWN}
+
+    def _log_unknown(self, expression: Expression, step: str) -> None:
+        self.log(Kind.CONDITION_ERROR, step, detail={"expression": expression.source})
+
+    def write_context(self, updates: Mapping[str, Any], step: str = "") -> bool:
+        """Set names of the context; one that would exceed `limits.context_bytes` is not written, and is an incident."""
+        merged = {**self.instance.context, **updates}
+        limit = self.turn.program.policy.limits.context_bytes
+        if len(_encode(merged)) > limit:
+            self.incident(Reason.CONTEXT_TOO_LARGE, f"the context would exceed {limit} bytes; {', '.join(updates)} not set", step)
+            return False
+        self.instance.context = merged
+        return True
+
+    def write_profile(self, updates: Mapping[str, Any], step: str) -> bool:
+        """Set names of the profile, here at once and as a change to be published (ruling A88)."""
+        turn = self.turn
+        merged = {**turn.document.profile, **{name: (value, turn.now) for name, value in updates.items()}}
+        limit = turn.program.policy.limits.context_bytes
+        if len(_encode(merged)) > limit:
+            message = f"the profile would exceed {limit} bytes; {', '.join(updates)} not set"
+            self.incident(Reason.DOCUMENT_TOO_LARGE, message, step)
+            return False
+        turn.document.profile = merged
+        turn.forget_profile()
+        turn.handling.profile.update(updates)
+        return True
+
+    # Moving.
+
+    def follow(self, step: StepProgram, move: Move) -> None:
+        """Carry out what `step` asked for, and go on until the instance waits, rests or is over."""
+        self._run(self._after(step, move))
+
+    def go(self, state: str) -> None:
+        """Enter a state and run its steps."""
+        self._run(self._enter(state))
+
+    def wait(self, step: StepProgram, due: int, kept: list[Any] | None = None) -> Move:
+        """Stop at `step` until an event that it listens to, or `due` (ms UTC; 0 for no deadline)."""
+        instance = self.instance
+        instance.step = step.id
+        instance.due = due
+        instance.kept = kept
+        return WAIT
+
+    def _run(self, step: StepProgram | None) -> None:
+        while step is not None:
+            skipped = step.when is not None and not self.holds(step.when, step.id)
+            step = self._after(step, NEXT if skipped else step.verb.arrive(self, step))
+
+    def _after(self, step: StepProgram, move: Move) -> StepProgram | None:
+        """Carry out a move; give the step to run next, None where the instance stops."""
+        if move is WAIT:
+            return None
+        if isinstance(move, Go):
+            return self._enter(move.state)
+        if isinstance(move, End):
+            self.end(Kind.ENDED, outcome=move.outcome)
+            return None
+        if isinstance(move, Leave):
+            self.end(Kind.EXITED, reason=move.reason)
+            return None
+        if step.next is None:
+            self._stand(self.instance.state)
+        return step.next
+
+    def _enter(self, name: str) -> StepProgram | None:
+        turn = self.turn
+        turn.transitions += 1
+        if turn.transitions > TRANSITIONS:
+            self._break_loop()
+            return None
+        state: StateProgram = self.journey.states[name]
+        self._stand(name)
+        visits = self.instance.visits
+        visits[name] = visits.get(name, 0) + 1
+        self.log(Kind.STATE_ENTERED)
+        if state.final:
+            self.end(Kind.ENDED, outcome=state.outcome)
+            return None
+        return state.first
+
+    def _stand(self, state: str) -> None:
+        """Be in a state, waiting for nothing."""
+        instance = self.instance
+        instance.state = state
+        instance.step = ""
+        instance.due = 0
+        instance.kept = None
+        instance.parked = ""
+
+    def _break_loop(self) -> None:
+        """Park an instance that goes in circles; what it was about to send in this handling is dropped."""
+        self.turn.pending = [candidate for candidate in self.turn.pending if candidate.walk.instance is not self.instance]
+        self.park(Reason.LOOP, f"more than {TRANSITIONS} state entries in one handling; its sends in this handling were dropped")
+
+    def park(self, reason: str, message: str) -> None:
+        """Leave the instance where it stands, with no timer of its own, for an operator to look at (ruling A38)."""
+        self.instance.parked = reason
+        self.instance.due = 0
+        self.incident(reason, message, self.instance.step)
+
+    # Ending.
+
+    def leave(self, exit_program: ExitProgram) -> None:
+        """End by an exit rule, with its last send if it has one."""
+        self.log(Kind.EXITED).outcome = exit_program.outcome
+        if exit_program.send is not None and self.holds(exit_program.send.when, exit_program.send.id):
+            exit_program.send.verb.arrive(self, exit_program.send)
+        self._remove()
+
+    def end(self, kind: str, *, outcome: str = "", reason: str = "") -> None:
+        """End the instance: `ended`, `exited` or `expired`."""
+        self.log(kind, reason=reason).outcome = outcome
+        self._remove()
+
+    def _remove(self) -> None:
+        document = self.turn.document
+        document.instances = [instance for instance in document.instances if instance is not self.instance]
+        marker = document.markers.get(marker_name(self.instance.journey, self.instance.key))
+        if marker is not None:
+            marker.ended = self.turn.now
+
+    def visit(self, step: StepProgram) -> int:
+        """Give the how-manyth visit of this instance to the step's state this is, from 1 (rule I1)."""
+        return self.instance.visits.get(step.state, 1)
