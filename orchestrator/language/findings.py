@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -16,6 +15,7 @@ from orchestrator.language import codes
 from orchestrator.language.catalog import FieldType
 from orchestrator.language.durations import parse_duration
 from orchestrator.language.references import ROOTS, Call, Path, References
+from orchestrator.language.zones import is_zone
 
 FUNCTIONS: Final = ("consented", "sent_within", "count_within", "in_segment", "score")
 
@@ -161,13 +161,9 @@ def _wrong_duration(text: str) -> str:
 
 
 def _wrong_zone(text: str) -> str:
-    if _OFFSET.fullmatch(text):
+    if _OFFSET.fullmatch(text) or is_zone(text):
         return ""
-    try:
-        ZoneInfo(text)
-    except (KeyError, ValueError, OSError):
-        return f"no time zone {text!r} in the IANA database"
-    return ""
+    return f"there is no time zone {text!r} in the IANA database"
 
 
 def _syntax(message: str) -> str:

@@ -29,11 +29,13 @@ class Expr(Struct, frozen=True):
     """A CEL expression as the author wrote it.
 
     `column` is the file's column of the text's first character, 0 where the text is escaped or spread over lines.
+    `timestamps` are the fields of `event` whose integer milliseconds it reads as timestamps; the loader sets them.
     """
 
     source: str
     place: Place
     column: int = 0
+    timestamps: frozenset[str] = frozenset()
 
 
 class Reentry(Struct, frozen=True):
@@ -87,12 +89,13 @@ class Goal(Struct, frozen=True):
 
 
 class Handler(Struct, frozen=True):
-    """What a state does about an event for as long as the state lasts."""
+    """What a state does about an event for as long as the state lasts. `place` is that of `go`."""
 
     event: str
     go: str
     place: Place
     when: Expr | None = None
+    event_place: Place | None = None
 
 
 class State(Struct, frozen=True):
@@ -125,6 +128,8 @@ class Journey(Struct, frozen=True):
     exits: tuple[Exit, ...] = ()
     context: Mapping[str, Expr] = {}
     goals: tuple[Goal, ...] = ()
+    purpose_place: Place | None = None
+    start_place: Place | None = None
 
 
 class QuietHours(Struct, frozen=True):
@@ -259,6 +264,7 @@ class EventTopic(Struct, frozen=True):
     topic: str
     place: Place
     schemas: tuple[str, ...] = ()
+    schemas_place: Place | None = None
 
 
 class Streams(Struct, frozen=True):

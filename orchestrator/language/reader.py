@@ -247,6 +247,8 @@ class Fields:
         """Give the keys as written, in order, without noting them as known."""
         return iter(self._values)
 
+    __iter__ = keys
+
     def close(self) -> None:
         """Report every key that nobody asked for."""
         for key in self._values:
