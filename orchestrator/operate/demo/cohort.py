@@ -114,11 +114,13 @@ class Life:
         self.person = person
         self.dice = dice
         self.events: list[DemoEvent] = []
+        self._number = 0
 
     def happens(self, at: int, event: str, data: dict[str, Any]) -> None:
         """Add an event, unless the cohort's time is over by then."""
+        self._number += 1
         if at < LAST_DAY:
-            self.events.append(DemoEvent(at, self.person.id, event, f"{self.person.id}-{len(self.events) + 1}", data))
+            self.events.append(DemoEvent(at, self.person.id, event, f"{self.person.id}-{self._number}", data))
 
     def consent(self, at: int, status: str, source: str) -> None:
         """The customer answers the question whether the company may write."""

@@ -44,9 +44,9 @@ class View(Protocol):
     def show(self, snapshot: Snapshot) -> None:
         """Show how far it is. May be called as often as one likes."""
 
-    def __enter__(self) -> Self: ...  # noqa: D105
+    def __enter__(self) -> Self: ...
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...  # noqa: D105
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
 
 def view_on(console: Console) -> View:
@@ -70,11 +70,11 @@ def picture(snapshot: Snapshot) -> RenderableType:
     bars.add_row(*_bar("events produced", snapshot.produced, snapshot.total, f"of {snapshot.total:,}"))
     bars.add_row(*_bar("events handled", snapshot.handled, snapshot.total, rate))
     bars.add_row(*_bar("outcomes reported", snapshot.reported, max(snapshot.actions, 1), f"of {snapshot.actions:,} actions"))
-    facts = Text(
-        f"entries {snapshot.entries:,}   waiting {snapshot.waiting:,}   incidents {snapshot.incidents:,}   lag {snapshot.lag_records:,}",
-        style="bold",
+    facts = (
+        f"entries {snapshot.entries:,}   waiting {snapshot.waiting:,}"
+        f"   incidents {snapshot.incidents:,}   lag {snapshot.lag_records:,}"
     )
-    return Group(Text(snapshot.phase, style="cyan"), bars, facts)
+    return Group(Text(snapshot.phase, style="cyan"), bars, Text(facts, style="bold"))
 
 
 def line(snapshot: Snapshot, elapsed_s: float) -> str:
