@@ -1,7 +1,7 @@
 """Logs: one event a line on standard error, JSON for machines or text for people, the libraries' own logs in the same form.
 
-A line names an event (`partition_opened`) and says where (`topic`, `partition`, `offset`). It never holds a record's key or value,
-or a customer's state; a customer appears as `customer_ref(customer_id)`, which cannot be turned back without the key.
+A line names an event (`partition_opened`) and says where (`topic`, `partition`, `offset`). It never holds a record's key or
+value, or a customer's state; a customer appears as `customer_ref(customer_id)`, which cannot be turned back without the key.
 
     log = logs.logger(__name__)
     log.info("partition_opened", topic="customer.events", partition=3, offset=17)
@@ -34,8 +34,9 @@ _reference_key: bytes = secrets.token_bytes(32)
 def setup(*, json: bool, level: str = "info", reference_key: bytes | None = None, stream: TextIO | None = None) -> None:
     """Send all logs of this process to `stream` (standard error); call once at start, again to change it.
 
-    `level` is one of `LEVELS`; at debug the libraries' chatter is let through as well. `reference_key` makes `customer_ref` the same
-    across processes and restarts; without one it holds for this process only. Raises UsageError for a level that does not exist.
+    `level` is one of `LEVELS`; at debug the libraries' chatter is let through as well. `reference_key` (64 bytes at most) makes
+    `customer_ref` the same across processes and restarts; without one it holds for this process only. Raises UsageError for a
+    level that does not exist.
     """
     global _reference_key
     if level not in LEVELS:
