@@ -12,9 +12,10 @@ from msgspec import Struct
 
 from orchestrator.names import ACTION_OUTCOME, Reason
 from orchestrator.operate.demo.cohort import START
-from orchestrator.operate.demo.events import HOUR, DemoEvent, utc_ms
+from orchestrator.operate.demo.events import HOUR, utc_ms
+from orchestrator.wire.lines import EventLine
 
-Encode = Callable[[DemoEvent], bytes]
+Encode = Callable[[EventLine], bytes]
 Headers = tuple[tuple[str, bytes | None], ...]
 
 ROUNDS: Final = 2
@@ -43,7 +44,7 @@ class _Samples:
 
     def whole(self, event: str = "auth.login", data: dict[str, object] | None = None) -> bytes:
         fields = {"device": "web"} if data is None else data
-        return self._encode(DemoEvent(self.at, self.customer, event, f"{self.customer}-{event}", fields))
+        return self._encode(EventLine(self.at, self.customer, event, f"{self.customer}-{event}", fields))
 
     def record(self, value: bytes | None, reason: str) -> Broken:
         return Broken(self.customer.encode(), value, self.at, reason)

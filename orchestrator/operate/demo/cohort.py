@@ -11,7 +11,8 @@ from typing import Any, Final, TypeVar
 
 from msgspec import Struct
 
-from orchestrator.operate.demo.events import DAY, HOUR, MINUTE, SECOND, DemoEvent, utc_ms
+from orchestrator.operate.demo.events import DAY, HOUR, MINUTE, SECOND, utc_ms
+from orchestrator.wire.lines import EventLine
 
 # After the CDNOW purchases, so that the record times of one partition only rise; long enough ago that every wait is over.
 START: Final = utc_ms(2025, 3, 3)
@@ -113,14 +114,14 @@ class Life:
     def __init__(self, person: Person, dice: Dice) -> None:
         self.person = person
         self.dice = dice
-        self.events: list[DemoEvent] = []
+        self.events: list[EventLine] = []
         self._number = 0
 
     def happens(self, at: int, event: str, data: dict[str, Any]) -> None:
         """Add an event, unless the cohort's time is over by then."""
         self._number += 1
         if at < LAST_DAY:
-            self.events.append(DemoEvent(at, self.person.id, event, f"{self.person.id}-{self._number}", data))
+            self.events.append(EventLine(at, self.person.id, event, f"{self.person.id}-{self._number}", data))
 
     def consent(self, at: int, status: str, source: str) -> None:
         """The customer answers the question whether the company may write."""
@@ -223,7 +224,7 @@ class Life:
         self.happens(at, "account.closed", {"reason": self.dice.one_of(("too_expensive", "missing_feature", "no_reason_given"))})
 
 
-def _life(number: int, dice: Dice) -> list[DemoEvent]:
+def _life(number: int, dice: Dice) -> list[EventLine]:
     country = dice.weighted(_COUNTRIES)
     plan = dice.weighted(_PLANS)
     currency = next(currency for code, currency, _ in _COUNTRIES if code == country)
@@ -240,16 +241,16 @@ def _life(number: int, dice: Dice) -> list[DemoEvent]:
     return life.events
 
 
-def _repeats(events: list[DemoEvent], dice: Dice) -> list[DemoEvent]:
+def _repeats(events: list[EventLine], dice: Dice) -> list[EventLine]:
     """Producers repeat themselves after a time-out: the same event again, same id, a little later."""
     return [
-        DemoEvent(event.at + dice.between(SECOND, 5 * MINUTE), event.customer, event.event, event.id, event.data)
+        EventLine(event.at + dice.between(SECOND, 5 * MINUTE), event.customer, event.event, event.id, event.data)
         for event in events
         if dice.happens(0.015)
     ]
 
 
-def cohort(seed: int = SEED, size: int = SIZE) -> list[DemoEvent]:
+def cohort(seed: int = SEED, size: int = SIZE) -> list[EventLine]:
     """Give the events of `size` customers u000001... who sign up in 28 days from `START`, in time order, repeats included."""
     dice = Dice(seed)
     events = [event for number in range(1, size + 1) for event in _life(number, dice)]

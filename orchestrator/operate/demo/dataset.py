@@ -10,7 +10,8 @@ from datetime import date
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from orchestrator.operate.demo.events import DAY, DemoEvent
+from orchestrator.operate.demo.events import DAY
+from orchestrator.wire.lines import EventLine
 
 CSV_XZ: Final = Path(__file__).with_name("cdnow.csv.xz")
 PURCHASES: Final = 69_659
@@ -42,13 +43,13 @@ def rows() -> list[Row]:
     return found
 
 
-def purchases() -> Iterator[DemoEvent]:
+def purchases() -> Iterator[EventLine]:
     """Yield every purchase as a `purchase.made` event at midnight UTC, ordered by time, customer number, row of the file.
 
     The file is in order of customer, so that a stable sort by day gives just this order. Ids are `p<row>`.
     """
     for row in sorted(rows(), key=lambda row: row.day):
-        yield DemoEvent(
+        yield EventLine(
             at=row.day * DAY,
             customer=row.customer,
             event="purchase.made",

@@ -9,8 +9,9 @@ from typing import Any, Final, Literal
 from msgspec import Struct
 
 from orchestrator.names import Kind
-from orchestrator.operate.demo.events import SECOND, DemoEvent
+from orchestrator.operate.demo.events import SECOND
 from orchestrator.operate.demo.tally import Moment, Plain, Tally
+from orchestrator.wire.lines import EventLine
 
 MOST_MOMENTS: Final = 14
 
@@ -59,9 +60,9 @@ def _richness(life: Sequence[Moment]) -> int:
     return len(told)
 
 
-def tell(customer: str, events: Iterable[DemoEvent], tally: Tally) -> Story:
+def tell(customer: str, events: Iterable[EventLine], tally: Tally) -> Story:
     """Tell the story of a customer. `events` are all that the demo produced; what was made of them comes from the tally."""
-    mine: dict[str, DemoEvent] = {}
+    mine: dict[str, EventLine] = {}
     for event in events:
         if event.customer == customer:
             mine.setdefault(event.id, event)
@@ -77,7 +78,7 @@ def tell(customer: str, events: Iterable[DemoEvent], tally: Tally) -> Story:
     return Story(customer, title, tuple(lines))
 
 
-def _told(moment: Moment, event: DemoEvent | None, tally: Tally) -> list[Line]:
+def _told(moment: Moment, event: EventLine | None, tally: Tally) -> list[Line]:
     lines: list[Line] = []
     if event is not None:
         fact = _FACTS.get(event.event)

@@ -12,8 +12,9 @@ from msgspec import Struct
 
 from orchestrator.errors import RefusedByState
 from orchestrator.names import ACTION_OUTCOME, Header
-from orchestrator.operate.demo.events import SECOND, iso
+from orchestrator.operate.demo.events import SECOND
 from orchestrator.operate.demo.tally import Plain, Tally
+from orchestrator.wire.lines import iso
 
 _BATCH: Final = 2_000
 _POLL_S: Final = 0.1

@@ -10,8 +10,9 @@ from orchestrator.engine.record import Record
 from orchestrator.language.model import EventTopic, Place, Streams
 from orchestrator.names import RESERVED_EVENT_TYPES, Reason
 from orchestrator.operate.demo.broken import Broken, broken
-from orchestrator.operate.demo.events import DemoEvent, utc_ms
+from orchestrator.operate.demo.events import utc_ms
 from orchestrator.wire.gate import Gate, Refusal
+from orchestrator.wire.lines import EventLine
 from orchestrator.wire.schemas import SchemaSet, load_schemas
 
 TOPIC = "customer.events"
@@ -19,7 +20,8 @@ TOPIC = "customer.events"
 # What no producer can cause on the shipped topic: no shipped schema nests, and the others are the engine's own.
 NOT_FROM_PRODUCERS = {
     Reason.TOO_DEEP, Reason.KEY_MISSING, Reason.HANDLER_ERROR, Reason.LOOP, Reason.DOCUMENT_TOO_LARGE, Reason.CONTEXT_TOO_LARGE,
-    Reason.OUTPUT_TOO_LARGE, Reason.ACTION_FAILED, Reason.MERGE_CYCLE, Reason.ALERT, Reason.UNUSABLE_EVENT, Reason.VERSION_MISSING,
+    Reason.OUTPUT_TOO_LARGE, Reason.ACTION_FAILED, Reason.MERGE_CYCLE, Reason.ALERT, Reason.UNUSABLE_EVENT,
+    Reason.VERSION_MISSING,
 }  # fmt: skip
 
 
@@ -56,7 +58,7 @@ def schemas() -> SchemaSet:
 
 @pytest.fixture(scope="module")
 def records(schemas: SchemaSet) -> list[Broken]:
-    def encode(event: DemoEvent) -> bytes:
+    def encode(event: EventLine) -> bytes:
         schema = schemas.get(event.event)
         assert schema is not None
         return schema.encode(event.customer, event.id, event.at, event.data)
