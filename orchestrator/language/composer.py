@@ -78,7 +78,7 @@ def compose(path: str, content: bytes, problems: Problems) -> Node | None:
 def _decoded(path: str, content: bytes) -> str:
     start = Place(path, 1, 1)
     if len(content) > FILE_BYTES:
-        raise _Refused(start, codes.TOO_LARGE, f"the file has {len(content):,} bytes, more than {FILE_BYTES:,}: split it up")
+        raise _Refused(start, codes.TOO_LARGE, f"the file is larger than {FILE_BYTES:,} bytes: split it up")
     if content.startswith(_WIDE_MARKS) or b"\x00" in content[:4]:
         raise _Refused(start, codes.NOT_UTF8, "the file is UTF-16 or UTF-32, not UTF-8: save it as UTF-8")
     try:

@@ -8,7 +8,7 @@ from typing import Final, Literal, cast
 from msgspec import Struct
 
 from orchestrator.language import codes, not_built
-from orchestrator.language.model import Entry, Exit, Goal, Handler, Journey, Place, Reentry, State
+from orchestrator.language.model import Entry, Exit, Expr, Goal, Handler, Journey, Place, Reentry, State
 from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Fields, Node, check_word
 from orchestrator.language.steps import read_exit_send, read_steps
@@ -47,7 +47,7 @@ def read_journey(node: Node, problems: Problems, verbs: VerbTable) -> JourneyRea
         urgency=cast('Literal["high", "medium", "low"]', fields.choice("urgency", URGENCIES, "medium")),
         lifetime_ms=fields.duration("lifetime"),
         exits=_exits(fields, verbs),
-        context=fields.expressions("context"),
+        context=_context(fields),
         goals=_goals(fields),
         purpose_place=fields.at("purpose"),
         start_place=fields.at("start"),
@@ -118,6 +118,15 @@ def _exit(node: Node, n: int, problems: Problems, verbs: VerbTable) -> Exit:
     )
     fields.close()
     return read
+
+
+def _context(fields: Fields) -> dict[str, Expr]:
+    context = fields.expressions("context")
+    for name, expr in context.items():
+        if not name.isidentifier():
+            message = f"an expression could not read journey.{name}: a name in `context` is letters, digits and `_`"
+            fields.problems.error(expr.place, codes.BAD_NAME, message, word=name, known=[re.sub(r"[.-]", "_", name)])
+    return context
 
 
 def _goals(fields: Fields) -> tuple[Goal, ...]:

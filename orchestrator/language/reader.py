@@ -22,6 +22,7 @@ EVENT_TYPE_LENGTH: Final = 128
 EXPRESSION_LENGTH: Final = 4_000  # CEL's parser recurses; nothing an author reviews comes near
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
+_VALUE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*", re.ASCII)
 _EVENT_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*", re.ASCII)
 
 
@@ -219,7 +220,11 @@ class Fields:
             return {}
         read: dict[str, Expr] = {}
         for name, value in node.value.items():
-            if not check_word(name, node.key_places[name], self.problems, f"a name in `{key}`"):
+            if not _VALUE_NAME.fullmatch(name) or len(name) > EVENT_TYPE_LENGTH:
+                message = (
+                    f"a name in `{key}` must be letters, digits, `_`, `-` and `.`, beginning with a letter, not {name[:80]!r}"
+                )
+                self.problems.error(node.key_places[name], codes.BAD_NAME, message)
                 continue
             expr = read_expression(value, self.problems)
             if expr is not None:

@@ -48,6 +48,9 @@ class Check(Protocol):
     def wait(self, duration_ms: Milliseconds, place: Place) -> None:
         """Check a literal wait against `lifetime` and `limits.wait` (rule W8)."""
 
+    def branches(self, count: int, place: Place) -> None:
+        """Check how many ways a step has against `limits.branches` (ruling A82)."""
+
     def not_built(self, what: str, place: Place) -> None:
         """Refuse something that the language has but this version does not run yet."""
 
@@ -74,6 +77,9 @@ class VerbSyntax(Protocol):
 
     def assigns(self, step: Step) -> tuple[str, ...]:
         """Give the names under `journey.` that this step writes (ruling A103)."""
+
+    def listens(self, step: Step) -> frozenset[str]:
+        """Give the event types that a step of this verb hears while it waits."""
 
 
 VerbTable = Mapping[str, VerbSyntax]

@@ -1,0 +1,139 @@
+"""A topologies folder on disk: the only place that reads one. Everything after it works on bytes and values.
+
+A folder holds `journeys/*.yaml`, `policy.yaml`, `streams.yaml` and `experiments.yaml`; scenarios may lie among them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+from msgspec import Struct
+
+from orchestrator.engine.verbs import TABLE
+from orchestrator.errors import InvalidTopology, UsageError
+from orchestrator.language.catalog import Catalog
+from orchestrator.language.composer import FILE_BYTES
+from orchestrator.language.loading import Loaded, Source, SourceKind, load
+from orchestrator.language.model import Topology
+from orchestrator.language.problems import Problem
+from orchestrator.wire.schemas import load_catalog
+
+JOURNEYS: Final = "journeys"
+SHARED: Final[dict[str, SourceKind]] = {"policy.yaml": "policy", "streams.yaml": "streams", "experiments.yaml": "experiments"}
+LEVELS_UP: Final = 3  # how far above a journey, or a topologies folder, what belongs to it is looked for
+
+_SUFFIXES: Final = (".yaml", ".yml")
+_SCENARIO: Final = ".scenario"
+
+
+class Bundle(Struct, frozen=True):
+    """Files that belong together. `is_complete`: a whole folder, not single files of one."""
+
+    directory: Path
+    files: tuple[tuple[Path, SourceKind], ...]
+    is_complete: bool
+
+    def load(self, catalog: Catalog | None) -> Loaded:
+        """Read and check the files."""
+        sources = [Source(str(path), _content(path), kind) for path, kind in self.files]
+        return load(sources, catalog, TABLE, is_complete=self.is_complete)
+
+
+class Workspace(Struct, frozen=True):
+    """A valid topology and where it came from."""
+
+    directory: Path
+    topology: Topology
+    catalog: Catalog
+    warnings: tuple[Problem, ...] = ()
+
+    @classmethod
+    def load(cls, topologies: Path, schemas: Path | None = None) -> Workspace:
+        """Read a topologies folder; `schemas` None: those beside it, else the shipped ones.
+
+        Raises UsageError where there is no such folder, InvalidTopology with every problem in its text.
+        """
+        bundle = _folder(topologies)
+        catalog = load_catalog(schemas or schemas_beside(topologies))
+        loaded = bundle.load(catalog)
+        if loaded.topology is None:
+            errors = [str(problem) for problem in loaded.problems if problem.severity == "error"]
+            what = "\n  ".join([f"{len(errors)} errors in {topologies}:", *errors])
+            raise InvalidTopology(what, next_step=f"orchestrator validate {topologies}")
+        return cls(topologies, loaded.topology, catalog, tuple(loaded.problems))
+
+
+def bundles(paths: Iterable[Path]) -> list[Bundle]:
+    """Sort paths, folders or single files, into what belongs together. Raises UsageError for one that is not there."""
+    found: list[Bundle] = []
+    single: dict[Path, list[Path]] = {}
+    for path in paths:
+        if path.is_dir():
+            found.append(_folder(path))
+        elif path.is_file():
+            single.setdefault(_home(path), []).append(path)
+        else:
+            raise UsageError("no such file or folder", where=str(path), next_step="give a topologies folder or journey files")
+    return found + [_of_files(home, files) for home, files in single.items()]
+
+
+def schemas_beside(path: Path) -> Path | None:
+    """Give the `schemas/avro` folder beside or above a topologies folder or file, None where there is none."""
+    for parent in _upwards(path):
+        folder = parent / "schemas" / "avro"
+        if (folder / "events").is_dir():
+            return folder
+    return None
+
+
+def _folder(path: Path) -> Bundle:
+    if not path.is_dir():
+        raise UsageError("no such topologies folder", where=str(path), next_step="give a folder with journeys/ and policy.yaml")
+    if not (path / JOURNEYS).is_dir() and _is_topology(path.parent):
+        return _of_files(path.parent, sorted(_journeys(path)))
+    journeys = sorted(_journeys(path / JOURNEYS if (path / JOURNEYS).is_dir() else path))
+    if not journeys:
+        next_step = f"put journeys, one a file, into {path / JOURNEYS}"
+        raise UsageError("this folder has no journeys", where=str(path), next_step=next_step)
+    shared = [(path / name, kind) for name, kind in SHARED.items() if (path / name).is_file()]
+    return Bundle(path, (*((each, "journey") for each in journeys), *shared), is_complete=True)
+
+
+def _journeys(folder: Path) -> Iterator[Path]:
+    for path in folder.rglob("*"):
+        if path.suffix in _SUFFIXES and not path.stem.endswith(_SCENARIO) and path.name not in SHARED and path.is_file():
+            yield path
+
+
+def _of_files(home: Path, files: list[Path]) -> Bundle:
+    named: list[tuple[Path, SourceKind]] = [(path, SHARED.get(path.name, "journey")) for path in files]
+    given = {path.name for path in files}
+    shared = [(home / name, kind) for name, kind in SHARED.items() if name not in given and (home / name).is_file()]
+    return Bundle(home, (*named, *shared), is_complete=False)
+
+
+def _home(path: Path) -> Path:
+    """Give the topologies folder that a single file belongs to, its own folder where none is near."""
+    return next((parent for parent in _upwards(path) if _is_topology(parent)), path.parent)
+
+
+def _is_topology(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in SHARED)
+
+
+def _upwards(path: Path) -> list[Path]:
+    """Give the folders above a path as the caller would name them, nearest first."""
+    named = list(path.parents)
+    absolute = list(path.absolute().parents)
+    return (named + absolute[len(named) :])[:LEVELS_UP]
+
+
+def _content(path: Path) -> bytes:
+    """Read a file, at most one byte more than any file may have: enough to tell that it is too large."""
+    try:
+        with path.open("rb") as file:
+            return file.read(FILE_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read the file: {error.strerror}", where=str(path), next_step="check its permissions") from error
