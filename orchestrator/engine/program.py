@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.engine.consent import ConsentRules
 from orchestrator.engine.effects import EFFECTS
 from orchestrator.engine.verbs import TABLE
-from orchestrator.engine.verbs.verb import compiled
-from orchestrator.language.expressions import compile_expression
+from orchestrator.engine.verbs.verb import compiled, compiled_if
 from orchestrator.language.model import Expr, Handler, Journey, Milliseconds, Policy, State, Step, Topology
 
 if TYPE_CHECKING:
@@ -35,7 +34,7 @@ class StepProgram:
         self.plan: Any = self.verb.plan(step)
         self.listens = self.verb.listens(step)
         self.repeats = self.verb.repeats(step)
-        self.when = compiled(step.when)
+        self.when = compiled_if(step.when)
         self.next: StepProgram | None = None
 
 
@@ -45,7 +44,7 @@ class HandlerProgram:
     __slots__ = ("go", "when")
 
     def __init__(self, handler: Handler) -> None:
-        self.when = compiled(handler.when)
+        self.when = compiled_if(handler.when)
         self.go = handler.go
 
 
@@ -71,7 +70,7 @@ class ExitProgram:
 
     def __init__(self, outcome: str, when: Expr | None, send: Step | None) -> None:
         self.outcome = outcome
-        self.when = compiled(when)
+        self.when = compiled_if(when)
         self.send = None if send is None else StepProgram(send, "")
 
 
@@ -87,9 +86,9 @@ class JourneyProgram:
         self.lifetime_ms: Milliseconds | None = journey.lifetime_ms
         self.start = journey.start
         self.entry = journey.entry
-        self.when = compiled(journey.entry.when)
-        self.key = compiled(journey.entry.key)
-        self.context = tuple((name, compile_expression(expr.source)) for name, expr in journey.context.items())
+        self.when = compiled_if(journey.entry.when)
+        self.key = compiled_if(journey.entry.key)
+        self.context = tuple((name, compiled(expr)) for name, expr in journey.context.items())
         self.exits: dict[str, list[ExitProgram]] = {}
         for leave in journey.exits:
             program = ExitProgram(leave.outcome, leave.when, leave.send)

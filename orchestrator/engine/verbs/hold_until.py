@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from orchestrator.engine.moves import Move, go_or_next
 from orchestrator.engine.values import storable
-from orchestrator.engine.verbs.verb import Verb, compiled
+from orchestrator.engine.verbs.verb import Verb, compiled_if
 from orchestrator.language import codes
 from orchestrator.language.expressions import Expression
 from orchestrator.language.model import Expr, Milliseconds, Place, Step
@@ -134,7 +134,7 @@ class HoldUntil(Verb):
         settings: HoldSettings = step.settings
         by_type: dict[str, tuple[WayOut, ...]] = {}
         for number, branch in enumerate(settings.branches, 1):
-            way = WayOut(compiled(branch.when), go_or_next(branch.go), branch.as_name, str(number))
+            way = WayOut(compiled_if(branch.when), go_or_next(branch.go), branch.as_name, str(number))
             by_type[branch.on] = (*by_type.get(branch.on, ()), way)
         return HoldPlan(by_type, settings.timeout_ms, go_or_next(settings.on_timeout), settings.restarts)
 

@@ -10,8 +10,8 @@ from orchestrator.engine import identity, moves
 from orchestrator.engine.arbitration import Candidate, suppression
 from orchestrator.engine.handling import Action
 from orchestrator.engine.values import sendable
-from orchestrator.engine.verbs.verb import Verb
-from orchestrator.language.expressions import Expression, compile_expression
+from orchestrator.engine.verbs.verb import Verb, compiled
+from orchestrator.language.expressions import Expression
 from orchestrator.language.model import Expr, Journey, Milliseconds, Place, Policy, Step
 from orchestrator.language.reader import Fields
 from orchestrator.language.verb import Check, Target
@@ -110,7 +110,7 @@ class Send(Verb):
         """Compile the expressions."""
         settings: SendSettings = step.settings
         move = ON_SUPPRESSED.get(settings.on_suppressed) or moves.Go(settings.on_suppressed)
-        data = tuple((name, compile_expression(expr.source)) for name, expr in settings.data)
+        data = tuple((name, compiled(expr)) for name, expr in settings.data)
         return SendPlan(settings.channels[0], settings.template, settings.purpose, settings.expires_ms, data, move)
 
     def entry_channels(self, step: Step, journey: Journey, policy: Policy) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from orchestrator.engine.moves import NEXT, Move
 from orchestrator.engine.values import storable
-from orchestrator.engine.verbs.verb import Verb
+from orchestrator.engine.verbs.verb import Verb, compiled
 from orchestrator.language import codes
-from orchestrator.language.expressions import Expression, compile_expression
+from orchestrator.language.expressions import Expression
 from orchestrator.language.model import Expr, Step
 from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Fields
@@ -98,4 +98,4 @@ class Set(Verb):
 
 
 def _compile(expressions: Mapping[str, Expr]) -> tuple[tuple[str, Expression], ...]:
-    return tuple((name, compile_expression(expr.source)) for name, expr in expressions.items())
+    return tuple((name, compiled(expr)) for name, expr in expressions.items())

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from orchestrator.engine.moves import NEXT, Go, Move
-from orchestrator.engine.verbs.verb import Verb
+from orchestrator.engine.verbs.verb import Verb, compiled
 from orchestrator.language import codes
-from orchestrator.language.expressions import Expression, compile_expression
+from orchestrator.language.expressions import Expression
 from orchestrator.language.model import Expr, Place, Step
 from orchestrator.language.reader import Fields
 from orchestrator.language.verb import Check, Target
@@ -92,7 +92,7 @@ class Split(Verb):
     def plan(self, step: Step) -> SplitPlan:
         """Compile the conditions."""
         settings: SplitSettings = step.settings
-        ways = tuple((compile_expression(branch.when.source), branch.go, Go(branch.go)) for branch in settings.branches)
+        ways = tuple((compiled(branch.when), branch.go, Go(branch.go)) for branch in settings.branches)
         return SplitPlan(ways, settings.otherwise, NEXT if settings.otherwise == CONTINUE else Go(settings.otherwise))
 
     def arrive(self, walk: Walk, step: StepProgram) -> Move:

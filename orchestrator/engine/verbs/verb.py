@@ -20,9 +20,14 @@ if TYPE_CHECKING:
     from orchestrator.engine.walk import Walk
 
 
-def compiled(expr: Expr | None) -> Expression | None:
-    """Compile an optional expression."""
-    return None if expr is None else compile_expression(expr.source)
+def compiled(expr: Expr) -> Expression:
+    """Compile what the author wrote."""
+    return compile_expression(expr.source, expr.timestamps)
+
+
+def compiled_if(expr: Expr | None) -> Expression | None:
+    """Compile what the author may have written."""
+    return None if expr is None else compiled(expr)
 
 
 class Verb:
