@@ -63,7 +63,8 @@ def plan(streams: Streams, policy: Policy, options: TopicOptions = DEFAULT_OPTIO
     specs.append(TopicSpec(streams.outcomes, count, "outcomes", kept))
     specs += [TopicSpec(channel.topic, count, "actions", kept) for channel in policy.channels.values()]
     specs.append(TopicSpec(streams.transitions, count, "decisions", kept))
-    specs.append(TopicSpec(streams.incidents, count, "incidents", kept))
+    # Incidents keep the original record's time, so any retention would drop those of old records before anybody saw them.
+    specs.append(TopicSpec(streams.incidents, count, "incidents", {"retention.ms": "-1"}))
     specs.append(TopicSpec(streams.changelog, count, "changelog", _changelog(options)))
     specs.append(TopicSpec(streams.journal, count, "journal", _journal(options)))
     specs.append(TopicSpec(streams.definitions, 1, "definitions", {"cleanup.policy": "compact"}))

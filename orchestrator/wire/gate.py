@@ -11,7 +11,7 @@ plain Python, compiled for the schema, took 3.2 us and was rejected.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from io import BytesIO
 from typing import Final, Protocol
 
@@ -19,8 +19,9 @@ from msgspec import Struct
 
 from orchestrator.engine.record import Record
 from orchestrator.language.model import Streams
-from orchestrator.names import ACTION_OUTCOME, Header, Reason
+from orchestrator.names import Header, Reason
 from orchestrator.wire import framing
+from orchestrator.wire.routing import carried_types
 from orchestrator.wire.schemas import EventType, SchemaSet, SchemaSource
 
 _DAY_MS: Final = 86_400_000
@@ -151,13 +152,6 @@ class _Route(Struct, frozen=True):
     is_heard: bool
     body: int
     schema_id: str
-
-
-def carried_types(streams: Streams, known: frozenset[str]) -> Mapping[str, frozenset[str]]:
-    """Give the event types that each topic may carry: those listed, all known ones where none is; outcomes carries outcomes."""
-    carried = {each.topic: frozenset(each.schemas) or known for each in streams.events}
-    carried[streams.outcomes] = carried.get(streams.outcomes, frozenset()) | {ACTION_OUTCOME}
-    return carried
 
 
 def _check_headers(headers: framing.Headers, limits: GateLimits) -> None:

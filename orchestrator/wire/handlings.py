@@ -26,14 +26,14 @@ class HandlingEncoder:
         self._sources: dict[tuple[str, int], bytes] = {}
 
     def encode(self, handling: Handling, topic: str = "", partition: int = 0, offset: int = 0) -> KeyValueHeaders:
-        """Give (key, value, headers). `topic`, `partition` and `offset` are the source record's; no topic for timers."""
+        """Give (key, value, headers). `topic`, `partition` and `offset` are the source record's, left out for timers."""
         customer = handling.customer.encode()
         event = self._events.get(handling.event)
         if event is None:
             event = self._events[handling.event] = NOT_NULL + text(handling.event)
         parts = [
             self._prefix, long(len(customer)), customer, long(handling.at), event, optional(handling.event_id),
-            self._source(topic, partition, offset) if topic else NULL,
+            self._source(topic, partition, offset) if topic and handling.event else NULL,
         ]  # fmt: skip
         if handling.decisions:
             self._append_decisions(parts, handling.decisions)

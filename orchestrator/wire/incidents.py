@@ -12,7 +12,7 @@ from typing import Final
 import orjson
 
 from orchestrator.engine.handling import Handling, Incident
-from orchestrator.names import Header, Reason
+from orchestrator.names import Header
 from orchestrator.wire.gate import DEFAULT_LIMITS, Message, Refusal
 
 KeyValueHeaders = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]
@@ -38,11 +38,11 @@ def incident_from_engine(
 ) -> KeyValueHeaders:
     """Give (key, value, headers) for an incident of the engine.
 
-    `index` counts the incidents of the handling from 0, `message` is the source record (None after a timer, then the value is a
-    small JSON document), `app_version` are the app's name and the program's version.
+    `index` counts the incidents of the handling from 0, `message` is the record at hand, `app_version` are the app's name and the
+    program's version. A timer's incident has nothing to do with the record at hand: its value is a small JSON document.
     """
     app, version = app_version
-    if message is not None:
+    if message is not None and handling.event:
         key, value, headers = _original(message, DEFAULT_LIMITS.value_bytes)
         origin = _origin(message, f"{_position(message)}/{index}")
     else:
@@ -60,12 +60,13 @@ def incident_from_engine(
 
 
 def incident_timestamp(message: Message, refusal: Refusal, now_ms: int) -> int:
-    """Give the record time of an incident: the original one, or `now_ms` where brokers would not take that one.
+    """Give the record time of an incident: the original one, or `now_ms` where brokers might not take that one.
 
-    A broker refuses a record too far ahead of its clock, and with it the transaction; the original time stands in a header.
+    A broker refuses a record ahead of its clock (an hour, by default), and the whole transaction fails with it; the original time
+    stands in a header in any case.
     """
     source, time = message.timestamp()
-    return now_ms if refusal.reason == Reason.TIME_ABSURD or source == _NO_TIMESTAMP or time < 0 else time
+    return time if source != _NO_TIMESTAMP and 0 <= time <= now_ms else now_ms
 
 
 def _position(message: Message) -> str:
