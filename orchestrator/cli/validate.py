@@ -1,4 +1,4 @@
-"""The `validate` command: every problem of a topology at once, each with its place, its code and a suggestion where one is near."""
+"""The `validate` command: every problem of a topology at once, each with its place, code and a suggestion where one is near."""
 
 from __future__ import annotations
 

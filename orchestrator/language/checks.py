@@ -48,12 +48,12 @@ class JourneyCheck:
             graph.check_shape(self.problems)
         self._check_entry()
         for rule in journey.exits:
-            self._check_types(rule.on, rule.place)
+            self._check_types(rule.on_places)
             self.condition(rule.when, rule.on)
             if rule.send is not None:
                 self._check_step(rule.send)
         for goal in journey.goals:
-            self._check_types(goal.on, goal.place)
+            self._check_types(goal.on_places)
             self.condition(goal.when, goal.on)
         for state in journey.states.values():
             for handler in state.handlers:
@@ -101,10 +101,12 @@ class JourneyCheck:
 
     def wait(self, duration_ms: Milliseconds, place: Place) -> None:
         """Check a literal wait against `lifetime` and `limits.wait` (rule W8)."""
-        for limit_ms, name in ((self.journey.lifetime_ms, "the journey's lifetime"), (self.policy.limits.wait_ms, "limits.wait")):
-            if limit_ms is not None and duration_ms > limit_ms:
-                message = f"a wait of {format_duration(duration_ms)} is longer than {name}, {format_duration(limit_ms)}"
-                self.problems.error(place, codes.WAIT_TOO_LONG, message)
+        limit_ms, name = self.policy.limits.wait_ms, "limits.wait"
+        if self.journey.lifetime_ms is not None and self.journey.lifetime_ms < limit_ms:
+            limit_ms, name = self.journey.lifetime_ms, "the journey's lifetime"
+        if duration_ms > limit_ms:
+            message = f"a wait of {format_duration(duration_ms)} is longer than {name}, {format_duration(limit_ms)}"
+            self.problems.error(place, codes.WAIT_TOO_LONG, message)
 
     def branches(self, count: int, place: Place) -> None:
         """Check how many ways a step has against `limits.branches` (ruling A82)."""
@@ -127,14 +129,14 @@ class JourneyCheck:
 
     def _check_entry(self) -> None:
         entry = self.journey.entry
-        self._check_types(entry.on, entry.place)
+        self._check_types(entry.on_places)
         self.condition(entry.when, entry.on)
         for expr in (entry.key, *self.journey.context.values()):
             if expr is not None:
                 self.value(expr, entry.on)
 
-    def _check_types(self, types: Iterable[str], place: Place) -> None:
-        for name in types:
+    def _check_types(self, places: Mapping[str, Place]) -> None:
+        for name, place in places.items():
             self.event_type(name, place)
 
     def _check_step(self, step: Step) -> None:

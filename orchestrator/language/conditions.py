@@ -13,7 +13,7 @@ from orchestrator.language.catalog import Catalog, FieldType
 from orchestrator.language.expressions import check
 from orchestrator.language.findings import Finding
 from orchestrator.language.model import Expr, Place, Policy
-from orchestrator.language.problems import Problems
+from orchestrator.language.problems import Problems, nearest
 from orchestrator.language.references import Call, references
 
 _CHANNEL_FIRST: Final = frozenset({"consented", "sent_within"})
@@ -52,7 +52,8 @@ class Conditions:
             return None
         merged: dict[str, FieldType] = {}
         for event_type in events:
-            schema = self._catalog.get(event_type)
+            # A misspelt type is taken for the one that is suggested, so that its fields are checked in the same pass.
+            schema = self._catalog.get(event_type) or self._catalog.get(nearest(event_type, self._catalog.events))
             if schema is None:
                 return None
             for name, kind in schema.fields.items():

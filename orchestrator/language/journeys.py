@@ -70,13 +70,15 @@ def _entry(fields: Fields) -> Entry:
     entry = fields.fields("entry", "the entry", required=True)
     if entry is None:
         return Entry((), fields.place)
+    on_places = entry.event_places("on", required=True)
     read = Entry(
-        on=entry.event_types("on", required=True),
+        on=tuple(on_places),
         place=entry.at("on"),
         when=entry.expression("when"),
         key=entry.expression("key"),
         reentry=_reentry(entry),
         max_age_ms=entry.duration("max_age"),
+        on_places=on_places,
     )
     entry.close()
     return read
@@ -109,12 +111,14 @@ def _exits(fields: Fields, verbs: VerbTable) -> tuple[Exit, ...]:
 
 def _exit(node: Node, n: int, problems: Problems, verbs: VerbTable) -> Exit:
     fields = Fields(node, problems, "the exit rule")
+    on_places = fields.event_places("on", required=True)
     read = Exit(
-        on=fields.event_types("on", required=True),
+        on=tuple(on_places),
         outcome=fields.name("outcome"),
         place=fields.at("on"),
         when=fields.expression("when"),
         send=read_exit_send(fields, n, verbs),
+        on_places=on_places,
     )
     fields.close()
     return read
@@ -133,14 +137,16 @@ def _goals(fields: Fields) -> tuple[Goal, ...]:
     goals: list[Goal] = []
     for node in fields.items("goals"):
         goal = Fields(node, fields.problems, "the goal")
+        on_places = goal.event_places("on", required=True)
         goals.append(
             Goal(
                 id=goal.name("id", required=True),
-                on=goal.event_types("on", required=True),
+                on=tuple(on_places),
                 within_ms=goal.duration("within", 0, required=True) or 0,
                 place=goal.at("id"),
                 when=goal.expression("when"),
                 primary=goal.flag("primary"),
+                on_places=on_places,
             )
         )
         goal.close()

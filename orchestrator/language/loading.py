@@ -116,10 +116,9 @@ def _check_names(
 def check_streams(streams: Streams, catalog: Catalog, problems: Problems) -> None:
     """Check that every type a topic lists has a schema."""
     for topic in streams.events:
-        for name in topic.schemas:
+        for name, place in topic.schema_places.items():
             if catalog.get(name) is None:
                 message = f"no schema declares the event type {name!r}"
-                place = topic.schemas_place or topic.place
                 problems.error(place, codes.UNKNOWN_EVENT_TYPE, message, word=name, known=catalog.events)
 
 

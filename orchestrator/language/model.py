@@ -53,6 +53,7 @@ class Entry(Struct, frozen=True):
     place: Place
     when: Expr | None = None
     key: Expr | None = None
+    on_places: Mapping[str, Place] = {}
     reentry: Reentry = Reentry()
     max_age_ms: Milliseconds | None = None
 
@@ -75,6 +76,7 @@ class Exit(Struct, frozen=True):
     place: Place
     when: Expr | None = None
     send: Step | None = None
+    on_places: Mapping[str, Place] = {}
 
 
 class Goal(Struct, frozen=True):
@@ -86,6 +88,7 @@ class Goal(Struct, frozen=True):
     place: Place
     when: Expr | None = None
     primary: bool = False
+    on_places: Mapping[str, Place] = {}
 
 
 class Handler(Struct, frozen=True):
@@ -198,6 +201,7 @@ class Suppress(Struct, frozen=True):
     for_ms: Milliseconds
     place: Place
     when: Expr | None = None
+    on_places: Mapping[str, Place] = {}
 
 
 class Exclusive(Struct, frozen=True):
@@ -264,7 +268,7 @@ class EventTopic(Struct, frozen=True):
     topic: str
     place: Place
     schemas: tuple[str, ...] = ()
-    schemas_place: Place | None = None
+    schema_places: Mapping[str, Place] = {}
 
 
 class Streams(Struct, frozen=True):

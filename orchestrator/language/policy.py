@@ -181,13 +181,15 @@ def _cap(fields: Fields) -> Cap:
 
 
 def _suppress(fields: Fields) -> Suppress:
+    on_places = fields.event_places("on", required=True)
     return Suppress(
         id=fields.name("id", required=True),
-        on=fields.event_types("on", required=True),
+        on=tuple(on_places),
         purposes=fields.names("purposes", required=True),
         for_ms=fields.duration("for", 0, required=True) or 0,
         place=fields.at("on"),
         when=fields.expression("when"),
+        on_places=on_places,
     )
 
 

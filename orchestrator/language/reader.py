@@ -132,8 +132,16 @@ class Fields:
 
     def event_types(self, key: str, *, required: bool = False) -> tuple[str, ...]:
         """Give one event type or a list of them as a tuple."""
-        read = [read_event_type(node, self.problems, f"`{key}`") for node in self._one_or_more(key, required)]
-        return tuple(dict.fromkeys(name for name in read if name))
+        return tuple(self.event_places(key, required=required))
+
+    def event_places(self, key: str, *, required: bool = False) -> dict[str, Place]:
+        """Give one event type or a list of them, each with its place."""
+        places: dict[str, Place] = {}
+        for node in self._one_or_more(key, required):
+            name = read_event_type(node, self.problems, f"`{key}`")
+            if name:
+                places.setdefault(name, node.place)
+        return places
 
     def flag(self, key: str, default: bool = False) -> bool:
         """Give true or false."""

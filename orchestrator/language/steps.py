@@ -56,6 +56,7 @@ def _verb_name(fields: Fields, verbs: VerbTable) -> str:
     others = [key for key in fields if key not in {"id", "when"} and key not in beside]
     message = f"{fields.what} needs one verb: {', '.join(sorted(verbs))}"
     if others:
+        message = f"`{others[0]}` is no verb: {message}"
         fields.problems.error(fields.key_at(others[0]), codes.BAD_VERB, message, word=others[0], known=verbs)
     else:
         fields.problems.error(fields.place, codes.BAD_VERB, message)

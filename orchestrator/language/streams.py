@@ -29,7 +29,8 @@ def read_streams(node: Node, problems: Problems) -> Streams:
 
 def _event_topic(node: Node, problems: Problems) -> EventTopic:
     fields = Fields(node, problems, "the event topic")
-    topic = EventTopic(read_topic(fields, "topic"), fields.at("topic"), fields.event_types("schemas"), fields.at("schemas"))
+    schema_places = fields.event_places("schemas")
+    topic = EventTopic(read_topic(fields, "topic"), fields.at("topic"), tuple(schema_places), schema_places)
     fields.close()
     return topic
 

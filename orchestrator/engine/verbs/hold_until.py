@@ -105,6 +105,7 @@ class HoldUntil(Verb):
         for branch in settings.branches:
             check.event_type(branch.on, branch.place)
             check.condition(branch.when, (branch.on,))
+        check.branches(len(settings.branches), step.place)
         check.wait(settings.timeout_ms, settings.timeout_place)
         if settings.lookback_ms:
             check.not_built("a lookback other than `none`", settings.place)

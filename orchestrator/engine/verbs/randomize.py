@@ -11,7 +11,7 @@ from orchestrator.language import codes
 from orchestrator.language.model import Place, Step
 from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Fields, Node
-from orchestrator.language.verb import Target
+from orchestrator.language.verb import Check, Target
 
 ALL: Final = 100
 
@@ -53,6 +53,10 @@ class Randomize(Verb):
         _check_arms(parsed, settings)
         settings.close()
         return parsed
+
+    def check(self, step: Step, check: Check) -> None:
+        """Check how many arms there are."""
+        check.branches(len(step.settings.arms), step.place)
 
     def targets(self, step: Step) -> tuple[Target, ...]:
         """Give the states of the arms."""

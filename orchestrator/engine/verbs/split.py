@@ -74,7 +74,8 @@ class Split(Verb):
         return SplitSettings(tuple(branches), otherwise or CONTINUE, otherwise_place)
 
     def check(self, step: Step, check: Check) -> None:
-        """Check the conditions."""
+        """Check how many branches there are, and their conditions."""
+        check.branches(len(step.settings.branches), step.place)
         for branch in step.settings.branches:
             check.condition(branch.when)
 
