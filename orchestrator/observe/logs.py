@@ -26,7 +26,7 @@ LEVELS: Final = ("debug", "info", "warning", "error")
 REFERENCE_BYTES: Final = 8
 
 # What these say below a warning is chatter to whoever runs journeys: banners, rebalance steps, each topic's subscription.
-_CHATTY: Final = ("faust", "mode", "aiokafka", "asyncio", "urllib3", "librdkafka")
+_CHATTY: Final = ("faust", "mode", "aiokafka", "asyncio", "urllib3", "orchestrator.librdkafka")
 
 _reference_key: bytes = secrets.token_bytes(32)
 
@@ -60,11 +60,6 @@ def logger(name: str) -> structlog.stdlib.BoundLogger:
     """The logger of one module (`__name__`); `.bind(topic=..., partition=...)` gives one that says so on every line."""
     bound: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return bound
-
-
-def librdkafka() -> logging.Logger:
-    """What to pass as `logger=` to confluent-kafka's clients, so that librdkafka does not write to standard error by itself."""
-    return logging.getLogger("librdkafka")
 
 
 def customer_ref(customer_id: str) -> str:

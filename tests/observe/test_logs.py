@@ -48,14 +48,14 @@ def test_a_json_line_names_its_event_and_place(out: io.StringIO) -> None:
 
 def test_libraries_are_quiet_below_a_warning_and_take_the_same_form(out: io.StringIO) -> None:
     logs.setup(json=True, stream=out)
-    for name in ("faust.app", "mode.worker", "librdkafka"):
+    for name in ("faust.app", "mode.worker", "orchestrator.librdkafka"):
         logging.getLogger(name).info("banner")
         logging.getLogger(name).warning("lost %s", "a broker")
 
     assert [(line["event"], line["logger"], line["message"]) for line in lines(out)] == [
         ("library", "faust.app", "lost a broker"),
         ("library", "mode.worker", "lost a broker"),
-        ("library", "librdkafka", "lost a broker"),
+        ("library", "orchestrator.librdkafka", "lost a broker"),
     ]
 
 
