@@ -9,7 +9,8 @@
     │   ├── PositionLost         ORC-006  exit 4  the position to read from no longer exists in the log
     │   └── StateLocked          ORC-007  exit 4  another worker uses the state directory
     ├── StoreDamaged             ORC-008  exit 1  a local store cannot be trusted; it is rebuilt from the changelog
-    └── WorkerFenced             ORC-009  exit 1  another worker took over; this one dropped its work and rejoins
+    ├── WorkerFenced             ORC-009  exit 1  another worker took over; this one dropped its work and rejoins
+    └── BrokenInput              ORC-010  exit 1  a file of events has lines that are no events; the lines were printed
 
 Data never raises: bytes that do not validate and handlers that fail become incidents. These errors are for people, so each
 says what happened, where, and what to do next, and none carries the contents of a record.
@@ -95,3 +96,9 @@ class WorkerFenced(OrchestratorError):
     """A newer producer or group generation exists; whatever was pending here must be dropped."""
 
     code = "ORC-009"
+
+
+class BrokenInput(OrchestratorError):
+    """A file that the user gave has lines that cannot be read; nothing was done with any of them."""
+
+    code = "ORC-010"

@@ -5,11 +5,13 @@ A folder holds `journeys/*.yaml`, `policy.yaml`, `streams.yaml` and `experiments
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.engine.verbs import TABLE
 from orchestrator.errors import InvalidTopology, UsageError
@@ -40,29 +42,40 @@ class Bundle(Struct, frozen=True):
         sources = [Source(str(path), _content(path), kind) for path, kind in self.files]
         return load(sources, catalog, TABLE, is_complete=self.is_complete)
 
+    def digest(self) -> str:
+        """Give 16 hex digits that stand for the names and contents of the files."""
+        whole = hashlib.sha256()
+        for path, kind in self.files:
+            whole.update(f"{kind} {path.name} {path.stat().st_size}\n".encode() + _content(path))
+        return whole.hexdigest()[:16]
+
 
 class Workspace(Struct, frozen=True):
-    """A valid topology and where it came from."""
+    """A valid topology and where it came from. `digest` is the same for the same files, wherever they lie."""
 
     directory: Path
     topology: Topology
     catalog: Catalog
+    schemas: Path | None
+    digest: str
     warnings: tuple[Problem, ...] = ()
 
     @classmethod
-    def load(cls, topologies: Path, schemas: Path | None = None) -> Workspace:
+    def load(cls, topologies: Path, schemas: Path | None = None, *, is_open: bool = False) -> Workspace:
         """Read a topologies folder; `schemas` None: those beside it, else the shipped ones.
+
+        `is_open`: journeys may name event types that no schema declares; their fields go unchecked.
 
         Raises UsageError where there is no such folder, InvalidTopology with every problem in its text.
         """
         bundle = _folder(topologies)
-        catalog = load_catalog(schemas or schemas_beside(topologies))
+        catalog = replace(load_catalog(schemas or schemas_beside(topologies)), is_open=is_open)
         loaded = bundle.load(catalog)
         if loaded.topology is None:
             errors = [str(problem) for problem in loaded.problems if problem.severity == "error"]
             what = "\n  ".join([f"{len(errors)} errors in {topologies}:", *errors])
             raise InvalidTopology(what, next_step=f"orchestrator validate {topologies}")
-        return cls(topologies, loaded.topology, catalog, tuple(loaded.problems))
+        return cls(topologies, loaded.topology, catalog, schemas, bundle.digest(), tuple(loaded.problems))
 
 
 def bundles(paths: Iterable[Path]) -> list[Bundle]:

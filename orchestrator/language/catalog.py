@@ -23,9 +23,13 @@ class EventSchema(Struct, frozen=True):
 
 
 class Catalog(Struct, frozen=True):
-    """The event types that have a schema."""
+    """The event types that have a schema.
+
+    `is_open`: others exist too, with fields that nobody declares; naming one is then no mistake.
+    """
 
     events: Mapping[str, EventSchema] = {}
+    is_open: bool = False
 
     def get(self, event_type: str) -> EventSchema | None:
         """Give the schema of a type, None where none declares it."""
