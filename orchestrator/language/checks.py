@@ -82,7 +82,7 @@ class JourneyCheck:
         if not name:
             return
         catalog, streams = self._around.catalog, self._around.streams
-        if catalog is not None and catalog.get(name) is None:
+        if catalog is not None and not catalog.is_open and catalog.get(name) is None:
             message = f"no schema declares the event type {name!r}"
             self.problems.error(place, codes.UNKNOWN_EVENT_TYPE, message, word=name, known=catalog.events)
         elif streams is not None and not _carries(streams, name):

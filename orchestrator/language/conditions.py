@@ -68,7 +68,7 @@ class Conditions:
             self._declared(expr, call.offsets[0], names[0], "channel", self._policy.channels, codes.UNKNOWN_CHANNEL)
         if call.name == "consented" and names[1] is not None and self._policy is not None:
             self._declared(expr, call.offsets[1], names[1], "purpose", self._policy.purposes, codes.UNKNOWN_PURPOSE)
-        if call.name == "count_within" and names[0] is not None and self._catalog is not None:
+        if call.name == "count_within" and names[0] is not None and self._catalog is not None and not self._catalog.is_open:
             self._declared(expr, call.offsets[0], names[0], "event type", self._catalog.events, codes.UNKNOWN_EVENT_TYPE)
 
     def _declared(self, expr: Expr, offset: int, name: str, what: str, known: Mapping[str, object], code: str) -> None:
