@@ -16,7 +16,7 @@ from orchestrator.language.references import References, Root
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
-_SCALARS: Final = frozenset({bool, int, float, str})
+SCALARS: Final = frozenset({bool, int, float, str})
 
 
 class Scope(Struct):
@@ -56,7 +56,7 @@ class Input(Struct, frozen=True):
         value = source.get(self.name) if source else None
         if value is None:
             return
-        if type(value) in _SCALARS and not self.timestamps:
+        if type(value) in SCALARS and not self.timestamps:
             given[self.variable] = value
             return
         for path in self.paths:
