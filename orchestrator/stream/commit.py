@@ -1,0 +1,160 @@
+"""One cycle into Kafka: begin, produce, offsets, commit, and what became of it.
+
+Runs in a thread of its own, so that waiting for brokers does not stop the worker's loop. Nothing here knows what is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import Enum
+from time import monotonic
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from msgspec import Struct
+
+from orchestrator.errors import Unreachable, WorkerFenced
+from orchestrator.observe.logs import logger
+
+log = logger(__name__)
+
+TRANSACTION_TIMEOUT_S: Final = 15
+# A commit slower than this may have been retried on another connection (KAFKA-17754): its producer is not used again.
+SLOW_COMMIT_S: Final = 5.0
+INIT_TIMEOUT_S: Final = 30
+
+_FENCED: Final = frozenset(
+    {
+        KafkaError._FENCED,
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+    }
+)
+_NOT_A_MEMBER: Final = frozenset(
+    {KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_INSTANCE_ID, KafkaError.REBALANCE_IN_PROGRESS}
+)
+
+
+class Produce(Struct):
+    """One record to produce. `at` is its timestamp in ms, 0 for the time of producing."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: Any = None
+    at: int = 0
+
+
+class Outcome(Enum):
+    """What became of a transaction."""
+
+    COMMITTED = "committed"
+    ABORTED = "aborted"
+    UNKNOWN = "unknown"
+
+
+class Commit(Struct):
+    """The result; `changelog` maps a partition to the changelog offset after its last document."""
+
+    outcome: Outcome
+    changelog: dict[int, int] = {}
+    left_group: bool = False  # the group did not accept the offsets: this worker's assignment is over
+
+
+class TransactionalProducer:
+    """The worker's one producer. All methods block and belong to one thread at a time."""
+
+    def __init__(self, config: Mapping[str, Any], changelog_topic: str) -> None:
+        self._config = dict(config)
+        self._changelog_topic = changelog_topic
+        self._producer: Any = None
+
+    def open(self) -> None:
+        """Make a new producer and end whatever transaction its predecessor left open. Raises Unreachable, WorkerFenced."""
+        self._producer = Producer(self._config)
+        try:
+            self._producer.init_transactions(INIT_TIMEOUT_S)
+        except KafkaException as error:
+            kafka_error = error.args[0]
+            if kafka_error.code() in _FENCED:
+                raise WorkerFenced(
+                    "another worker with the same id has started", next_step="give each worker its own --worker-id"
+                ) from error
+            raise Unreachable(
+                f"Kafka did not open a transaction within {INIT_TIMEOUT_S} s: {kafka_error.name()}",
+                where=str(self._config.get("bootstrap.servers", "")),
+                next_step="check that the cluster is up and that this principal may Write the TransactionalId",
+            ) from error
+
+    def run(self, records: Sequence[Produce], offsets: Sequence[TopicPartition], group: Any) -> Commit:
+        """Produce and commit one cycle. Raises WorkerFenced where another producer took over."""
+        started = monotonic()
+        changelog: dict[int, int] = {}
+        try:
+            self._producer.begin_transaction()
+            self._produce(records, changelog)
+            self._producer.send_offsets_to_transaction(list(offsets), group)
+            self._commit()
+        except KafkaException as error:
+            return self._failed(error.args[0], started)
+        if monotonic() - started > SLOW_COMMIT_S:
+            log.warning("commit_slow", seconds=round(monotonic() - started, 1))
+            self.open()
+        return Commit(Outcome.COMMITTED, changelog)
+
+    def _produce(self, records: Sequence[Produce], changelog: dict[int, int]) -> None:
+        def delivered(error: Any, message: Any) -> None:
+            if error is None:
+                changelog[message.partition()] = message.offset() + 1
+
+        # Only a partition's last document needs its offset, and records keep their order.
+        last = {r.partition: i for i, r in enumerate(records) if r.topic == self._changelog_topic}
+        watched = set(last.values())
+        for index, record in enumerate(records):
+            self._send(record, delivered if index in watched else None)
+
+    def _send(self, record: Produce, delivered: Any) -> None:
+        while True:
+            try:
+                if record.at:
+                    self._producer.produce(
+                        record.topic, record.value, record.key, record.partition, delivered, record.at, record.headers
+                    )
+                else:
+                    self._producer.produce(
+                        record.topic, record.value, record.key, record.partition, delivered, headers=record.headers
+                    )
+                return
+            except BufferError:
+                self._producer.poll(0.1)
+
+    def _commit(self) -> None:
+        deadline = monotonic() + TRANSACTION_TIMEOUT_S
+        while True:
+            try:
+                self._producer.commit_transaction(max(0.1, deadline - monotonic()))
+                self._producer.poll(0)
+                return
+            except KafkaException as error:
+                if not error.args[0].retriable() or monotonic() >= deadline:
+                    raise
+
+    def _failed(self, error: Any, started: float) -> Commit:
+        log.warning("commit_failed", error=error.name(), seconds=round(monotonic() - started, 1))
+        if error.code() in _FENCED:
+            raise WorkerFenced(
+                f"Kafka refused the transaction: {error.name()}", next_step="look for a second worker with this --worker-id"
+            )
+        left_group = error.code() in _NOT_A_MEMBER
+        if error.txn_requires_abort():
+            try:
+                self._producer.abort_transaction(TRANSACTION_TIMEOUT_S)
+                return Commit(Outcome.ABORTED, left_group=left_group)
+            except KafkaException as abort_error:
+                log.warning("abort_failed", error=abort_error.args[0].name())
+        return Commit(Outcome.UNKNOWN, left_group=left_group)
+
+    def close(self) -> None:
+        """Let go of the producer; its destructor ends the connections."""
+        self._producer = None

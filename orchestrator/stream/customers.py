@@ -1,0 +1,62 @@
+"""The customer table as Faust's tools see it, and the table manager that hands restore to the worker."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from faust.tables import TableManager
+from faust.tables.table import Table
+from faust.types import TP
+
+
+class CustomerTable(Table):  # type: ignore[misc]
+    """Customer id to stored document, for the partitions of this worker. Reads see committed state only."""
+
+    def __getitem__(self, customer: str) -> bytes:
+        """Give a customer's stored document. Raises KeyError where there is none, or another worker has it. Blocks on disk."""
+        stored: bytes | None = self.app.worker.stored_document(customer)
+        if stored is None:
+            raise KeyError(customer)
+        return stored
+
+    def __setitem__(self, customer: str, value: Any) -> None:
+        """Refuse: a write outside the cycle would be neither in the changelog nor exactly once."""
+        raise TypeError("customers change only by events: produce one; the worker's cycle writes the table")
+
+    def __delitem__(self, customer: str) -> None:
+        """Refuse, as for writes."""
+        raise TypeError("customers are deleted only by an event privacy.erasure_requested")
+
+    async def on_start(self) -> None:
+        """Do nothing: the worker opens the stores."""
+
+
+class CustomerTables(TableManager):  # type: ignore[misc]
+    """Faust's table manager with its recovery left out: a partition's state is opened by the worker."""
+
+    async def on_start(self) -> None:
+        """Start the worker, then let Faust subscribe."""
+        self._tables_finalized.set()
+        await self.add_runtime_dependency(self.app.worker)
+        self._tables_registered.set()
+
+    async def on_stop(self) -> None:
+        """Leave nothing to stop: the worker stops as a service of its own."""
+
+    def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Do nothing: the transport has told the worker already."""
+
+    async def on_rebalance(self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0) -> None:
+        """Let the worker open what it was given; Faust's streams may run at once, blocks come when the stores are open."""
+        self._recovery_started.set()
+        self.app.worker.open_partitions(assigned)
+        await self.app.on_rebalance_complete.send()
+        self.app.flow_control.resume()
+        self.app.consumer.resume_flow()
+        self.on_actives_ready()
+        self.on_standbys_ready()
+        self.app.on_rebalance_end()
+
+    async def wait_until_recovery_completed(self) -> bool:
+        """Answer at once; whether partitions are open is the worker's to say."""
+        return False

@@ -1,0 +1,75 @@
+"""What a cycle wants to say, encoded and addressed: actions, decisions, incidents, documents, journal."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from orchestrator import __version__
+from orchestrator.engine.handling import Handling
+from orchestrator.language.model import Topology
+from orchestrator.stream.clock import WallClock
+from orchestrator.stream.commit import Produce
+from orchestrator.wire.actions import ActionEncoder
+from orchestrator.wire.gate import Refusal
+from orchestrator.wire.handlings import HandlingEncoder
+from orchestrator.wire.incidents import incident_from_engine, incident_from_refusal, incident_timestamp
+
+
+class Outbox:
+    """Collects a cycle's records in the order in which they came about; one a worker.
+
+    Every output of a partition goes to the partition of the same number, so that a customer's records keep their order and
+    whoever owns the partition owns all that it writes.
+    """
+
+    def __init__(self, topology: Topology, wall: WallClock) -> None:
+        streams = topology.streams
+        self._wall = wall
+        self._app: Final = streams.app
+        self._transitions: Final = streams.transitions
+        self._incidents: Final = streams.incidents
+        self._changelog: Final = streams.changelog
+        self._journal: Final = streams.journal
+        self._channels = {name: channel.topic for name, channel in topology.policy.channels.items()}
+        self._actions = ActionEncoder(streams.app)
+        self._handlings = HandlingEncoder()
+        self._records: list[Produce] = []
+
+    def handling(self, partition: int, handling: Handling, message: Any) -> None:
+        """Add what one handling decided. `message` is the source record, None after a timer."""
+        if handling.decisions:
+            if message is None:
+                key, value, headers = self._handlings.encode(handling)
+            else:
+                key, value, headers = self._handlings.encode(handling, message.topic(), partition, message.offset())
+            self._add(self._transitions, partition, key, value, headers)
+        if handling.actions:
+            source_headers = None if message is None else message.headers()
+            for action in handling.actions:
+                key, value, action_headers = self._actions.encode(action, source_headers)
+                self._add(self._channels[action.channel], partition, key, value, action_headers)
+        for index, incident in enumerate(handling.incidents):
+            found = incident_from_engine(incident, handling, index, message, (self._app, __version__))
+            self._add(self._incidents, partition, *found)
+
+    def refusal(self, partition: int, message: Any, refusal: Refusal) -> None:
+        """Add the incident of a record that the gate refused."""
+        key, value, headers = incident_from_refusal(message, refusal, self._app, __version__)
+        at = incident_timestamp(message, refusal, self._wall())
+        self._records.append(Produce(self._incidents, partition, key, value, headers, at))
+
+    def document(self, partition: int, customer: bytes, stored: bytes | None) -> None:
+        """Add a customer's document to the changelog; None deletes it."""
+        self._records.append(Produce(self._changelog, partition, customer, stored))
+
+    def journal(self, partition: int, value: bytes) -> None:
+        """Add the partition's journal record; it comes after everything it counts."""
+        self._records.append(Produce(self._journal, partition, str(partition).encode(), value))
+
+    def take(self) -> list[Produce]:
+        """Give what was collected and begin anew."""
+        records, self._records = self._records, []
+        return records
+
+    def _add(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Any) -> None:
+        self._records.append(Produce(topic, partition, key, value, headers))

@@ -1,0 +1,225 @@
+"""One assigned partition: its customers, timers, clock and position, and what the running cycle has done to them.
+
+Nothing here waits for Kafka. A cycle calls `handle` and `fire`, then `close_cycle` for what must be produced; `written` puts
+the cycle into the store once Kafka has it, `dropped` forgets it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from orchestrator.engine.engine import NEVER, Customer, Engine, next_due
+from orchestrator.engine.handling import Handling
+from orchestrator.engine.record import Record
+from orchestrator.errors import PositionLost
+from orchestrator.stream.blocks import Block
+from orchestrator.stream.calendar import Calendar
+from orchestrator.stream.clock import PartitionClock, WallClock
+from orchestrator.stream.outbox import Outbox
+from orchestrator.stream.positions import metadata_of
+from orchestrator.stream.store import PartitionStore, Position
+from orchestrator.wire.gate import Gate, Refusal
+from orchestrator.wire.journal import JournalRecord, Run, chain_of, encode_journal
+
+
+class Parts(Struct, frozen=True):
+    """What all partitions of a worker share."""
+
+    engine: Engine
+    gate: Gate
+    wall: WallClock
+    worker: str
+    program: str  # digest of the topology that the engine runs
+
+
+class Partition:
+    """The partition's state and the pending work of one cycle."""
+
+    def __init__(self, number: int, store: PartitionStore, topics: Sequence[str], parts: Parts) -> None:
+        self.number = number
+        self.store = store
+        self.clock = PartitionClock(list(topics), store.position.newest, parts.wall)
+        self.calendar = Calendar(store)
+        self._parts = parts
+        self._begin()
+
+    def _begin(self) -> None:
+        position = self.store.position
+        self._customers: dict[str, Customer] = {}
+        self._before: dict[str, bytes | None] = {}  # documents as they stood when the cycle first touched them
+        self._taken: list[tuple[int, bytes]] = []
+        self._runs: list[Run] = []
+        self._next = dict(position.sources)
+        self._counts = {"decisions": 0, "actions": 0, "incidents": 0}
+        self.handled_records = 0
+
+    @property
+    def has_work(self) -> bool:
+        """Whether this cycle did anything here."""
+        return bool(self._runs)
+
+    @property
+    def next_offsets(self) -> dict[str, int]:
+        """The next offset of each source topic, this cycle's work included."""
+        return self._next
+
+    def handle(self, block: Block, out: Outbox) -> None:
+        """Fold a block. Raises PositionLost where it does not begin at the partition's position."""
+        if block:
+            self._fold(block, out)
+        if block.at_end:
+            self.clock.reached_end(block.topic)
+
+    def _fold(self, block: Block, out: Outbox) -> None:
+        first, after = block[0].offset(), block[-1].offset() + 1
+        expected = self._next.get(block.topic)
+        if expected is not None and first < expected:
+            raise PositionLost(
+                f"records arrived from offset {first}, expected {expected}: going on would repeat some",
+                where=f"{block.topic}/{self.number}",
+                next_step="restart the worker; if it happens again, report it",
+            )
+        wall = self._parts.wall()
+        admit = self._parts.gate.admit
+        admitted = [admit(message, wall) for message in block]
+        self._load({a.customer for a in admitted if isinstance(a, Record)})
+        clock = wall if self.clock.caught_up else 0
+        self.clock.left_end(block.topic)
+        handle, customers = self._parts.engine.handle, self._customers
+        newest = self.clock.newest
+        for message, item in zip(block, admitted, strict=True):
+            if isinstance(item, Record):
+                newest = item.time if item.time > newest else newest
+                for handling in handle(customers[item.customer], item, clock or newest):
+                    self._emit(handling, out, message)
+            elif item is None:
+                newest = max(newest, min(message.timestamp()[1], wall))
+            else:
+                self._refuse(message, item, out)
+        self.clock.newest = newest
+        self._next[block.topic] = after
+        self.handled_records += len(block)
+        self._note(Run(topic=block.topic, first=first, next=after, clock=clock))
+
+    def fire(self, limit: int, out: Outbox) -> int:
+        """Fire at most `limit` due entries of the calendar and give how many were taken."""
+        before = self.clock.timers_before()
+        taken = self.calendar.take(before, limit)
+        if not taken:
+            return 0
+        self._taken += taken
+        names = [customer.decode() for _, customer in taken]
+        self._load(set(names))
+        fired = 0
+        for name, (due, _) in zip(names, taken, strict=True):
+            customer = self._customers[name]
+            if next_due(customer.stored) != due:
+                continue  # a stale hint: the document moved on, its new deadline has an entry of its own
+            fired += 1
+            for handling in self._parts.engine.fire(customer, before):
+                self._emit(handling, out, None)
+        self._note(Run(topic="", first=fired, next=0, clock=before))
+        return len(taken)
+
+    def _load(self, names: set[str]) -> None:
+        missing = [name for name in names if name not in self._customers]
+        if not missing:
+            return
+        for name, stored in zip(missing, self.store.get_many([n.encode() for n in missing]), strict=True):
+            self._customers[name] = Customer(name, stored)
+            self._before[name] = stored
+
+    def _note(self, run: Run) -> None:
+        last = self._runs[-1] if self._runs else None
+        if last is not None and last.topic == run.topic and last.clock == run.clock:
+            last.next = run.next
+            if not run.topic:
+                last.first += run.first
+        else:
+            self._runs.append(run)
+
+    def _emit(self, handling: Handling, out: Outbox, message: Any) -> None:
+        counts = self._counts
+        counts["decisions"] += len(handling.decisions)
+        counts["actions"] += len(handling.actions)
+        counts["incidents"] += len(handling.incidents)
+        out.handling(self.number, handling, message)
+
+    def _refuse(self, message: Any, refusal: Refusal, out: Outbox) -> None:
+        self._counts["incidents"] += 1
+        out.refusal(self.number, message, refusal)
+
+    def close_cycle(self, out: Outbox) -> None:
+        """Add the cycle's changelog documents and its journal record to the outbox."""
+        self._changed = {
+            name: customer.stored
+            for name, customer in self._customers.items()
+            if customer.stored is not self._before[name] and customer.stored != self._before[name]
+        }
+        for name, stored in self._changed.items():
+            out.document(self.number, name.encode(), stored)
+        position = self.store.position
+        record = JournalRecord(
+            cycle=position.cycle + 1,
+            worker=self._parts.worker,
+            program=self._parts.program,
+            partition=self.number,
+            newest=self.clock.newest,
+            runs=self._runs,
+            sources=self._next,
+            previous=position.chain,
+            **self._counts,
+        )
+        value = encode_journal(record)
+        self._closed = Position(
+            cycle=record.cycle,
+            chain=chain_of(value),
+            newest=record.newest,
+            sources=record.sources,
+            changelog=position.changelog,
+        )
+        out.journal(self.number, value)
+
+    @property
+    def cycle(self) -> int:
+        """The number of the cycle that is running here."""
+        return self.store.position.cycle + 1
+
+    @property
+    def offset_metadata(self) -> str:
+        """What this partition's offsets carry in the running transaction: its latest cycle, new or not."""
+        position = self._closed if self.has_work else self.store.position
+        return metadata_of(position.cycle, position.chain, position.newest)
+
+    def written(self, changelog: int | None) -> None:
+        """Put the committed cycle into the store. `changelog` is the next changelog offset, None if no document changed."""
+        gone, new = self._calendar_changes()
+        self.calendar.armed(new)
+        position = self._closed
+        position.timers_from = self.calendar.timers_from
+        if changelog is not None:
+            position.changelog = changelog
+        self.store.write({n.encode(): d for n, d in self._changed.items()}, gone, new, position)
+        self._begin()
+
+    def _calendar_changes(self) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]:
+        """Give the entries to delete and to put. Puts come last, so that an entry in both stays."""
+        gone, new = list(self._taken), []
+        for name, stored in self._changed.items():
+            old, later = next_due(self._before[name]), next_due(stored)
+            if old != later:
+                gone.append((old, name.encode()))
+                new.append((later, name.encode()))
+        for due, customer in self._taken:
+            if next_due(self._customers[customer.decode()].stored) == due:
+                new.append((due, customer))
+        return gone, [entry for entry in new if entry[0] != NEVER]
+
+    def dropped(self) -> None:
+        """Forget the cycle; the store still stands where Kafka does."""
+        self.clock.newest = self.store.position.newest
+        self.calendar.rewind()
+        self._begin()

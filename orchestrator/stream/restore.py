@@ -1,0 +1,197 @@
+"""Opening a partition: its store checked, brought up to Kafka from the changelog, and its position settled.
+
+Whatever is wrong with a store, the answer is the same: move it aside and rebuild it from the changelog, which has everything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from msgspec import Struct
+
+from orchestrator.engine.engine import NEVER, next_due
+from orchestrator.errors import StoreDamaged, Unreachable
+from orchestrator.observe.logs import logger
+from orchestrator.stream import positions
+from orchestrator.stream.store import FORMAT, Identity, PartitionStore, Position, move_aside
+
+log = logger(__name__)
+
+_BATCH: Final = 20_000
+_SAY_EVERY_S: Final = 2.0
+# A store not written for longer may have missed tombstones that compaction has removed since (half of delete.retention.ms).
+MAX_AGE_MS: Final = 12 * 3_600_000
+# How long a dead worker's open transaction may keep the end of the changelog from being read.
+STABLE_END_TIMEOUT_S: Final = 60.0
+
+
+class Source(Struct, frozen=True):
+    """Where to restore from and what the partition reads."""
+
+    cluster: str
+    app: str
+    topics: Sequence[str]
+    changelog: str
+    journal: str
+    client: Mapping[str, Any]  # librdkafka settings for the restoring consumers, group.id included
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: the partition was taken away meanwhile
+    """The restore was told to stop."""
+
+
+class Restorer:
+    """Opens partitions, one after the other, in one thread. Blocks on Kafka and disk."""
+
+    def __init__(self, source: Source, state_dir: Path, is_stopped: Callable[[], bool]) -> None:
+        self._source = source
+        self._state_dir = state_dir
+        self._is_stopped = is_stopped
+        common = {**source.client, "enable.auto.commit": False, "auto.offset.reset": "error", "enable.partition.eof": True}
+        self._reader = Consumer({**common, "isolation.level": "read_committed"})
+        self._gauge = Consumer({**common, "isolation.level": "read_uncommitted"})  # sees the true end of a log
+
+    def close(self) -> None:
+        """End the restoring consumers."""
+        self._reader.close()
+        self._gauge.close()
+
+    def open(self, partition: int) -> PartitionStore:
+        """Give the partition's store, level with Kafka, its position settled.
+
+        Raises Interrupted, PositionLost, Unreachable, StoreDamaged (where even a new store cannot be made).
+        """
+        started = time.monotonic()
+        # First the position: waiting for stable offsets also waits out the previous owner's transaction.
+        where = self._where(partition)
+        store = self._trusted_store(partition, where)
+        restored = self._catch_up(store)
+        if where is not None:
+            position = Position(where.cycle, where.chain, where.newest, where.sources, store.position.changelog)
+            position.timers_from = store.position.timers_from
+        else:
+            position = store.position
+        position.sources = {
+            topic: positions.check_in_log(self._gauge, topic, partition, position.sources.get(topic))
+            for topic in self._source.topics
+        }
+        store.write({}, (), (), position)
+        seconds = time.monotonic() - started
+        log.info("partition_open", partition=partition, cycle=position.cycle, restored=restored, seconds=round(seconds, 2))
+        return store
+
+    def _where(self, partition: int) -> positions.Committed | None:
+        found = positions.committed(self._reader, self._source.topics, partition)
+        if found is not None and found.cycle:
+            return found
+        return positions.journal_tail(self._reader, self._source.journal, partition)
+
+    def _trusted_store(self, partition: int, where: positions.Committed | None) -> PartitionStore:
+        path = self._state_dir / "partitions" / str(partition)
+        identity = Identity(FORMAT, self._source.cluster, self._source.app, partition)
+        try:
+            store = PartitionStore(path, identity)
+            doubt = self._doubt(store, where)
+        except StoreDamaged as error:
+            store, doubt = None, error.what
+        if store is not None and not doubt:
+            return store
+        if store is not None:
+            store.close()
+        aside = move_aside(path)
+        log.warning("store_rebuilt", partition=partition, why=doubt, moved_to=str(aside))
+        return PartitionStore(path, identity)
+
+    def _doubt(self, store: PartitionStore, where: positions.Committed | None) -> str:
+        """Tell why a store that could be opened must not be used; the empty string if it may."""
+        position = store.position
+        if not position.cycle and not position.changelog:
+            return ""
+        low, high = self._changelog_bounds(store.identity.partition)
+        cycle = where.cycle if where is not None else 0
+        if position.cycle > cycle:
+            return "it is ahead of Kafka"
+        if where is not None and position.cycle == cycle and position.chain != where.chain:
+            return "its history differs from Kafka's"
+        if not low <= position.changelog <= high:
+            return "the changelog no longer holds what follows it"
+        if time.time() * 1000 - position.written_at > MAX_AGE_MS:
+            return "it was not written for too long"
+        return ""
+
+    def _changelog_bounds(self, partition: int) -> tuple[int, int]:
+        low, high = self._gauge.get_watermark_offsets(TopicPartition(self._source.changelog, partition), timeout=15)
+        return int(low), int(high)
+
+    def _catch_up(self, store: PartitionStore) -> int:
+        """Write the changelog from the store's offset on to its end into the store; give how many documents came.
+
+        The end is the log's true end, so that a commit whose marker is still on its way is waited for.
+        """
+        partition = store.identity.partition
+        low, target = self._changelog_bounds(partition)
+        start = max(store.position.changelog, low)
+        if start >= target:
+            return 0
+        progress = _Progress(partition, start, target)
+        self._reader.assign([TopicPartition(self._source.changelog, partition, start)])
+        try:
+            while progress.reached < target:
+                if self._is_stopped():
+                    raise Interrupted
+                self._batch(store, progress)
+        finally:
+            self._reader.unassign()
+        return progress.documents
+
+    def _batch(self, store: PartitionStore, progress: _Progress) -> None:
+        documents: dict[bytes, bytes | None] = {}
+        for message in self._reader.consume(_BATCH, 0.2):
+            error = message.error()
+            if error is None:
+                documents[message.key()] = message.value()
+                progress.documents += 1
+                progress.reached = message.offset() + 1
+            elif error.code() == KafkaError._PARTITION_EOF:
+                progress.reached = max(progress.reached, message.offset())
+            else:
+                raise KafkaException(error)
+        due = [(next_due(stored), customer) for customer, stored in documents.items()]
+        # Deadlines that these documents had before stay in the calendar as stale hints: deleting them would cost a read each.
+        timers = [entry for entry in due if entry[0] != NEVER]
+        position = store.position
+        position.changelog = progress.reached
+        if timers:
+            position.timers_from = min(position.timers_from, min(timers)[0])
+        store.write(documents, (), timers, position)
+        progress.say(moved=bool(documents))
+
+
+class _Progress:
+    """How far a restore got, said now and then, and given up where nothing moves."""
+
+    def __init__(self, partition: int, start: int, target: int) -> None:
+        self.partition = partition
+        self.start = self.reached = start
+        self.target = target
+        self.documents = 0
+        self._said = self._moved = time.monotonic()
+
+    def say(self, *, moved: bool) -> None:
+        now = time.monotonic()
+        if moved:
+            self._moved = now
+        elif now - self._moved > STABLE_END_TIMEOUT_S:
+            raise Unreachable(
+                f"the changelog's end stays out of reach: {self.reached} of {self.target}",
+                where=f"partition {self.partition}",
+                next_step="look for a hanging transaction (kafka-transactions.sh find-hanging)",
+            )
+        if now - self._said > _SAY_EVERY_S:
+            self._said = now
+            done = (self.reached - self.start) / max(1, self.target - self.start)
+            log.info("restoring", partition=self.partition, documents=self.documents, done_percent=round(100 * done))

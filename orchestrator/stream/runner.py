@@ -1,0 +1,112 @@
+"""Running one worker process: from settings to an app that works, stops when told, and never hangs while stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from confluent_kafka.admin import ClusterMetadata
+
+from orchestrator.errors import TopicMismatch
+from orchestrator.kafka import partition_counts, wait_for_broker
+from orchestrator.language.model import Topology
+from orchestrator.names import ExitCode
+from orchestrator.observe.logs import logger
+from orchestrator.settings import Settings, client_config
+from orchestrator.stream.app import JourneyApp
+from orchestrator.stream.identity import WorkerIdentity
+from orchestrator.stream.worker import WorkerConfig
+from orchestrator.wire.schemas import load_schemas
+from orchestrator.workspace import Workspace
+
+log = logger(__name__)
+
+STOP_TIMEOUT_S: Final = 30.0
+
+
+def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
+    """Check everything that can be checked before joining the group, and give the app.
+
+    Blocks for up to `connect_timeout_s` until Kafka answers; `say` gets a line for people when it does not at once. Raises
+    InvalidTopology, Unreachable, TopicMismatch, StateLocked, UsageError.
+    """
+    workspace = Workspace.load(settings.topologies, settings.schemas)
+    identity = WorkerIdentity(settings.state_dir, settings.worker_id)
+    kafka = client_config(settings)
+    metadata = wait_for_broker(kafka, settings.connect_timeout_s, say)
+    _check_topics(workspace.topology, metadata)
+    return JourneyApp(
+        WorkerConfig(
+            topology=workspace.topology,
+            schemas=load_schemas(workspace.schemas),
+            program=workspace.digest,
+            kafka=kafka,
+            identity=identity,
+            cluster=metadata.cluster_id or "",
+            advertised=settings.advertised,
+            commit_interval_s=settings.commit_interval_ms / 1000,
+        )
+    )
+
+
+def app_from_environment() -> JourneyApp:
+    """Make the app for the `faust` command, from ORCHESTRATOR_* variables and the file that ORCHESTRATOR_CONFIG names."""
+    return make_app(Settings.load(), lambda line: log.warning("kafka_unreachable", detail=line))
+
+
+def _check_topics(topology: Topology, metadata: ClusterMetadata) -> None:
+    streams, counts = topology.streams, partition_counts(metadata)
+    needed = {streams.outcomes, streams.transitions, streams.incidents, streams.changelog, streams.journal}
+    needed |= {t.topic for t in streams.events} | {c.topic for c in topology.policy.channels.values()}
+    wrong = [f"{t} ({counts.get(t, 0)})" for t in sorted(needed) if counts.get(t) != streams.partitions]
+    if wrong:
+        raise TopicMismatch(
+            f"these topics do not have the {streams.partitions} partitions of streams.yaml: {', '.join(wrong)}",
+            next_step="orchestrator topics create shows what is missing and, with --execute, makes it",
+        )
+
+
+def run(app: JourneyApp) -> None:
+    """Run the worker until SIGTERM or SIGINT; blocks. Raises what ended it otherwise."""
+    asyncio.run(_run(app))
+
+
+async def _run(app: JourneyApp) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal, stop)
+    app.finalize()
+    await app.start()
+    stopped = loop.create_task(app.wait_until_stopped())
+    asked = loop.create_task(stop.wait())
+    await asyncio.wait([stopped, asked], return_when=asyncio.FIRST_COMPLETED)
+    _bound_the_stop()
+    await app.stop()
+    asked.cancel()
+    if app.crash_reason is not None:
+        raise app.crash_reason
+    log.info("worker_stopped")
+
+
+def _on_signal(stop: asyncio.Event) -> None:
+    """Stop in order at the first signal, at once at the second: what is not committed is not lost, only done again."""
+    if stop.is_set():
+        os._exit(ExitCode.INTERRUPTED)
+    stop.set()
+
+
+def _bound_the_stop() -> None:
+    """Faust can hang while stopping; nothing would be lost by ending the process, so it is ended."""
+
+    def give_up() -> None:
+        log.error("stop_timed_out", seconds=STOP_TIMEOUT_S)
+        os._exit(ExitCode.NO)
+
+    timer = threading.Timer(STOP_TIMEOUT_S, give_up)
+    timer.daemon = True
+    timer.start()

@@ -1,0 +1,310 @@
+"""Faust's transport over librdkafka, registered as `librdkafka://`.
+
+It differs from Faust's own in one idea: what Faust sees as one message is a Block, all fetched records of one partition, so that
+Faust's cost is paid once a block. Offsets, transactions and state are the worker's business, not Faust's: the commit and
+seek calls that Faust makes do nothing here.
+
+All calls to the librdkafka consumer are made in one thread, the poll thread: while it runs a rebalance callback, calls from any
+other thread would dead-lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar, Final
+
+import confluent_kafka
+from confluent_kafka import KafkaError, TopicPartition
+from faust.transport import base
+from faust.types import TP, ConsumerMessage
+from mode import Service
+
+from orchestrator.errors import PositionLost, WorkerFenced
+from orchestrator.observe.logs import logger
+from orchestrator.stream.blocks import Block
+
+log = logger(__name__)
+
+BLOCK_RECORDS: Final = 4000
+# Records fetched and not yet handled, above which nothing more is taken from librdkafka's queues.
+MAX_OUTSTANDING: Final = 20_000
+_IDLE_S: Final = 0.05
+
+
+class Consumer(base.Consumer):  # type: ignore[misc]
+    """The one consumer of a worker: member of the group, reader of every source topic."""
+
+    consumer_stopped_errors: ClassVar[tuple[type[BaseException], ...]] = ()
+
+    group_metadata: Any = None
+    epoch: int = 0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._client: Any = None
+        self._subscribed = False
+        self._owned: frozenset[TP] = frozenset()
+        self._generation = 0
+        self._reading_epoch = 0  # of the assignment that librdkafka reads now; only the poll thread touches it
+        self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._outstanding = 0
+        self._lost_sight = False
+        self._thread = ThreadPoolExecutor(1, "librdkafka-poll")
+
+    async def on_start(self) -> None:
+        """Make the client; it connects by itself."""
+        self._client = confluent_kafka.Consumer(self.app.consumer_config(error_cb=self._on_error))
+
+    async def on_stop(self) -> None:
+        """Leave the group; static members keep their place in it for the session time-out."""
+        if self._client is not None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._client.close)
+        self._thread.shutdown(wait=False)
+
+    async def subscribe(self, topics: Iterable[str]) -> None:
+        """Join the group for these topics."""
+        names = sorted(topics)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._subscribe, names)
+        self._subscribed = True
+
+    def _subscribe(self, names: list[str]) -> None:
+        self._client.subscribe(names, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+
+    # What the worker calls, from the loop's thread.
+
+    def read_from(self, offsets: Mapping[TP, int]) -> None:
+        """Read each partition from its offset on; what was fetched before is stale from now on."""
+        self.epoch += 1
+        self._outstanding = 0
+        epoch = self.epoch
+        parts = [TopicPartition(tp.topic, tp.partition, offset) for tp, offset in offsets.items()]
+
+        def assign() -> None:
+            if epoch == self.epoch:
+                self._client.assign(parts)
+                self._reading_epoch = epoch
+
+        self._commands.put(assign)
+
+    def handled(self, block: Block) -> None:
+        """Note that a block left the inbox, so that as many records may be fetched."""
+        if block.epoch == self.epoch:
+            self._outstanding -= len(block)
+
+    @property
+    def lost_sight(self) -> bool:
+        """Whether the brokers went out of reach since it was last asked: the ends of the logs are unknown then."""
+        lost, self._lost_sight = self._lost_sight, False
+        return lost
+
+    # The poll thread.
+
+    def _on_assign(self, client: Any, parts: list[TopicPartition]) -> None:
+        self._generation += 1
+        self.app.consumer_generation_id = self._generation
+        self.group_metadata = client.consumer_group_metadata()
+        self._owned = frozenset(TP(p.topic, p.partition) for p in parts)
+        client.assign([])  # reading begins with `read_from`, once the stores are open
+        if not self._is_stopping:
+            self._on_loop(self.on_partitions_assigned(set(self._owned), self._generation))
+
+    def _on_revoke(self, client: Any, parts: list[TopicPartition]) -> None:
+        self._give_up(client, parts, lost=False)
+
+    def _on_lost(self, client: Any, parts: list[TopicPartition]) -> None:
+        self._give_up(client, parts, lost=True)
+
+    def _give_up(self, client: Any, parts: list[TopicPartition], *, lost: bool) -> None:
+        if not self._is_stopping:
+            self._on_loop(self._revoke({TP(p.topic, p.partition) for p in parts}, lost=lost))
+        self._owned = frozenset()
+        client.unassign()
+
+    async def _revoke(self, parts: set[TP], *, lost: bool) -> None:
+        self.app.on_rebalance_start()
+        await self.app.worker.close_partitions(commit=not lost)
+        await self.on_partitions_revoked(parts)
+
+    def _on_loop(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self.app.loop).result()
+
+    @property
+    def _is_stopping(self) -> bool:
+        return bool(self.should_stop or self.app.should_stop)
+
+    def _on_error(self, error: KafkaError) -> None:
+        self._lost_sight = True
+        if error.code() == KafkaError._ALL_BROKERS_DOWN:
+            log.warning("brokers_unreachable", next="the worker goes on trying; check the cluster and the network")
+        elif error.fatal():
+            self._report(
+                WorkerFenced(
+                    f"Kafka ended this consumer: {error.name()}", next_step="look for a second worker with this --worker-id"
+                )
+            )
+
+    def _report(self, error: Exception) -> None:
+        asyncio.run_coroutine_threadsafe(self.app.crash(error), self.app.loop)
+
+    def _fetch(self) -> list[Block]:
+        """Run queued commands, serve callbacks, and give the fetched records by partition."""
+        while not self._commands.empty():
+            self._commands.get()()
+        if self._outstanding > MAX_OUTSTANDING:
+            return []
+        first = self._client.poll(_IDLE_S)
+        if first is None:
+            return []
+        epoch = self._reading_epoch
+        blocks: dict[tuple[str, int], Block] = {}
+        for message in (first, *self._client.consume(BLOCK_RECORDS, 0)):
+            error = message.error()
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
+                self._on_record_error(error, message)
+                continue
+            topic, partition = message.topic(), message.partition()
+            block = blocks.get((topic, partition))
+            if block is None:
+                block = blocks[topic, partition] = Block(topic, partition, epoch)
+            if error is None:
+                block.append(message)
+            block.at_end = error is not None
+        return list(blocks.values())
+
+    def _on_record_error(self, error: KafkaError, message: Any) -> None:
+        where = f"{message.topic()}/{message.partition()}"
+        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            self._report(
+                PositionLost(
+                    "the position to read from is gone from the log", where=where, next_step="check the topic's retention"
+                )
+            )
+        else:
+            log.warning("fetch_error", error=error.name(), where=where)
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _poll(self) -> None:
+        # Begins with the first subscription: Faust starts its own fetcher only after an assignment, which needs polling.
+        loop = asyncio.get_running_loop()
+        while not self.should_stop:
+            if not self._subscribed:
+                await self.sleep(_IDLE_S)
+                continue
+            blocks = await loop.run_in_executor(self._thread, self._fetch)
+            for block in blocks:
+                if block.epoch == self.epoch:
+                    self._outstanding += len(block)
+                    await self.callback(self._to_message(TP(block.topic, block.partition), block))
+            if self._outstanding > MAX_OUTSTANDING:
+                await self.sleep(0.005)
+
+    def _to_message(self, tp: TP, block: Block) -> ConsumerMessage:
+        # A message whose generation is not the app's is skipped by Faust without a word.
+        offset = block[-1].offset() if block else -1
+        return ConsumerMessage(
+            tp.topic, tp.partition, offset, 0.0, 0, [], None, block, None, 0, 0, tp, generation_id=self._generation
+        )  # fmt: skip
+
+    # What Faust asks of a consumer.
+
+    def assignment(self) -> set[TP]:
+        """Give the partitions owned now; librdkafka is not asked, see the module's first lines."""
+        return set(self._owned)
+
+    def topic_partitions(self, topic: str) -> int | None:
+        """Give the partition count, None where the topic is unknown."""
+        metadata = self._client.list_topics(topic, timeout=10).topics.get(topic)
+        return len(metadata.partitions) if metadata else None
+
+    async def commit(self, *args: Any, **kwargs: Any) -> bool:
+        """Do nothing: offsets are committed in the cycle's transaction."""
+        return True
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        return True
+
+    async def perform_seek(self) -> None:
+        """Do nothing: `read_from` sets the position."""
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Do nothing: `read_from` sets the position."""
+        return {}
+
+    async def _seek(self, partition: TP, offset: int) -> None:
+        raise NotImplementedError("a partition is read from its store's position: use read_from")
+
+    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
+        """Refuse: see `read_from`."""
+        raise NotImplementedError("a partition is read from its store's position: use read_from")
+
+    async def seek_to_beginning(self, *partitions: TP) -> None:
+        """Refuse: see `read_from`."""
+        raise NotImplementedError("a partition is read from its store's position: use read_from")
+
+    async def position(self, tp: TP) -> int | None:
+        """Give the next offset of a partition as the worker stands."""
+        return self.app.worker.next_offset(tp)  # type: ignore[no-any-return]
+
+    def highwater(self, tp: TP) -> int:
+        """Give -1: the worker's own metrics tell the lag."""
+        return -1
+
+    async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
+        """Give nothing: Faust uses this for its own recovery only."""
+        return {}
+
+    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
+        """Give nothing: Faust uses this for its own recovery only."""
+        return {}
+
+    def key_partition(self, topic: str, key: bytes | None, partition: int | None = None) -> int | None:
+        """Leave the choice to whoever produces."""
+        return partition
+
+    async def create_topic(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: `orchestrator topics create` makes topics, a worker never does."""
+
+    async def _getmany(self, *args: Any) -> Any:
+        raise NotImplementedError("records come as blocks from the poll thread")
+
+    def _new_topicpartition(self, topic: str, partition: int) -> TP:
+        return TP(topic, partition)
+
+
+class Fetcher(base.Fetcher):  # type: ignore[misc]
+    """Faust's fetcher, idle: the consumer's own poll thread fetches."""
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _fetcher(self) -> None:
+        return
+
+
+class Producer(base.Producer):  # type: ignore[misc]
+    """Faust's producer, closed: everything the worker says goes out in the cycle's transaction."""
+
+    async def send(self, *args: Any, **kwargs: Any) -> Any:
+        """Refuse: a send outside the cycle would not be exactly once."""
+        raise NotImplementedError("sends go through the worker's cycle, which is exactly once; Faust's own are not")
+
+    async def flush(self) -> None:
+        """Do nothing."""
+
+    async def create_topic(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: a worker makes no topics."""
+
+    def key_partition(self, topic: str, key: bytes) -> TP:
+        """Refuse: see `send`."""
+        raise NotImplementedError
+
+
+class Transport(base.Transport):  # type: ignore[misc]
+    """What `broker="librdkafka://host:port"` gives."""
+
+    Consumer = Consumer
+    Producer = Producer
+    Fetcher = Fetcher
+    default_port = 9092
+    driver_version = f"librdkafka {confluent_kafka.libversion()[0]}"

@@ -1,0 +1,311 @@
+"""The worker: one loop over all assigned partitions, one transaction a cycle.
+
+    blocks in ──► handle, fire timers ──► produce + offsets, commit ──► write the stores
+                                           │ aborted: drop, read again from the stores' position
+                                           └ unknown: ask Kafka whether it landed, then one of the two
+
+The stores are written only after Kafka has the cycle, so they are never ahead of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
+from typing import Any, Final
+
+from confluent_kafka import Consumer, TopicPartition
+from faust.types import TP
+from mode import Service
+from msgspec import Struct
+
+from orchestrator.engine.engine import Engine
+from orchestrator.errors import OrchestratorError, TopicMismatch
+from orchestrator.language.model import Topology
+from orchestrator.observe.logs import logger
+from orchestrator.stream import positions
+from orchestrator.stream.blocks import Block
+from orchestrator.stream.clock import TICK_S, WallClock, wall_ms
+from orchestrator.stream.commit import TRANSACTION_TIMEOUT_S, Commit, Outcome, TransactionalProducer
+from orchestrator.stream.identity import WorkerIdentity
+from orchestrator.stream.outbox import Outbox
+from orchestrator.stream.partition import Partition, Parts
+from orchestrator.stream.restore import Interrupted, Restorer, Source
+from orchestrator.wire.gate import Gate
+from orchestrator.wire.schemas import SchemaSet
+
+log = logger(__name__)
+
+MAX_CYCLE_RECORDS: Final = 20_000
+FIRES_A_TURN: Final = 500  # rule T8: blocks are handled between batches of timers
+# A loop that stood still for longer may have missed records that are older than the wall clock is now.
+STALL_S: Final = 2.0
+
+
+class WorkerConfig(Struct, frozen=True):
+    """What a worker needs to know. `kafka` are librdkafka settings common to all clients."""
+
+    topology: Topology
+    schemas: SchemaSet
+    program: str
+    kafka: Mapping[str, Any]
+    identity: WorkerIdentity
+    cluster: str
+    advertised: str = ""
+    commit_interval_s: float = 0.1
+    wall: WallClock = wall_ms
+
+
+class JourneyWorker(Service):  # type: ignore[misc]
+    """A Faust service; started by the table manager, fed by the agent, told of partitions by the transport."""
+
+    def __init__(self, app: Any, config: WorkerConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.app = app
+        self.config = config
+        streams = config.topology.streams
+        self.topics = sorted({*(t.topic for t in streams.events), streams.outcomes})
+        engine = Engine(config.topology)
+        gate = Gate(config.schemas, streams, engine.hears)
+        self._parts = Parts(engine, gate, config.wall, config.identity.id, config.program)
+        self._outbox = Outbox(config.topology, config.wall)
+        self._producer = TransactionalProducer(self._producer_config(), streams.changelog)
+        self._commit_thread = ThreadPoolExecutor(1, "commit")
+        self._restore_thread = ThreadPoolExecutor(1, "restore")
+        self._partitions: dict[int, Partition] = {}
+        self._inbox: deque[Block] = deque()
+        self._wake = asyncio.Event()
+        self._turn_lock = asyncio.Lock()  # held while a cycle runs, so that a revocation waits for its end
+        self._opening: asyncio.Task[None] | None = None
+        self._may_open = False
+        self._seen_alive = monotonic()
+
+    def _producer_config(self) -> dict[str, Any]:
+        streams = self.config.topology.streams
+        return {
+            "linger.ms": 5,
+            "compression.type": "lz4",
+            "batch.size": 262_144,
+            "queue.buffering.max.messages": 1_000_000,
+            **self.config.kafka,
+            "transactional.id": f"{streams.app}-{self.config.identity.id}",
+            "transaction.timeout.ms": TRANSACTION_TIMEOUT_S * 1000,
+        }
+
+    # Lifecycle
+
+    async def on_start(self) -> None:
+        """End what an earlier process of this worker left open."""
+        await self._in(self._commit_thread, self._producer.open)
+
+    async def on_stop(self) -> None:
+        """Let the running cycle end, then close the stores."""
+        await self.close_partitions(commit=True)
+        self._producer.close()
+        self._commit_thread.shutdown(wait=False)
+        self._restore_thread.shutdown(wait=False)
+
+    async def _in(self, thread: ThreadPoolExecutor, work: Any, *args: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(thread, work, *args)
+
+    # Partitions come and go
+
+    def open_partitions(self, assigned: set[TP]) -> None:
+        """Begin to open the stores of what was assigned; reading begins when all are level with Kafka."""
+        self._may_open = True
+        self._opening = asyncio.get_running_loop().create_task(self._open(assigned))
+
+    async def _open(self, assigned: set[TP]) -> None:
+        numbers = sorted({tp.partition for tp in assigned})
+        try:
+            self._check_together(assigned, numbers)
+            opened = await self._in(self._restore_thread, self._restore, numbers)
+        except Interrupted:
+            return
+        except OrchestratorError as error:
+            await self.app.crash(error)
+            return
+        self._partitions = opened
+        self._read_again()
+        log.info("worker_ready", partitions=numbers, worker=self.config.identity.id)
+
+    def _check_together(self, assigned: set[TP], numbers: list[int]) -> None:
+        apart = [TP(topic, n) for topic in self.topics for n in numbers if TP(topic, n) not in assigned]
+        if apart:
+            raise TopicMismatch(
+                "the source topics are not co-partitioned",
+                where=f"{apart[0].topic}/{apart[0].partition}",
+                next_step="give all of them the partition count of streams.yaml: orchestrator topics create",
+            )
+
+    def _restore(self, numbers: list[int]) -> dict[int, Partition]:
+        streams = self.config.topology.streams
+        source = Source(
+            self.config.cluster, streams.app, self.topics, streams.changelog, streams.journal,
+            {**self.config.kafka, "group.id": streams.app},
+        )  # fmt: skip
+        restorer = Restorer(source, self.config.identity.state_dir, lambda: not self._may_open)
+        opened: dict[int, Partition] = {}
+        try:
+            for number in numbers:
+                opened[number] = Partition(number, restorer.open(number), self.topics, self._parts)
+        except BaseException:
+            for partition in opened.values():
+                partition.store.close()
+            raise
+        finally:
+            restorer.close()
+        return opened
+
+    async def close_partitions(self, *, commit: bool) -> None:
+        """Finish the running cycle and close every store. With `commit` false its transaction will not be accepted any more."""
+        self._may_open = False
+        if self._opening is not None:
+            await asyncio.wait([self._opening])
+        async with self._turn_lock:
+            for partition in self._partitions.values():
+                partition.store.close()
+            closed = sorted(self._partitions)
+            self._partitions = {}
+            self._inbox.clear()
+        if closed:
+            log.info("partitions_closed", partitions=closed, lost=not commit)
+
+    def next_offset(self, tp: TP) -> int | None:
+        """Give a source partition's next offset, None where it is not this worker's."""
+        partition = self._partitions.get(tp.partition)
+        return None if partition is None else partition.next_offsets.get(tp.topic)
+
+    def stored_document(self, customer: str) -> bytes | None:
+        """Give the committed document of a customer of this worker, None where there is none."""
+        for partition in self._partitions.values():
+            (stored,) = partition.store.get_many([customer.encode()])
+            if stored is not None:
+                return stored
+        return None
+
+    # The loop
+
+    async def receive(self, block: Block) -> None:
+        """Take a block from the agent."""
+        if block.epoch != self.app.consumer.epoch:
+            return
+        self._inbox.append(block)
+        self._wake.set()
+
+    @Service.task  # type: ignore[untyped-decorator]
+    async def _run(self) -> None:
+        while not self.should_stop:
+            if not self._inbox and not self._timers_due():
+                await self._wait_for_work()
+            self._check_sight()
+            async with self._turn_lock:
+                if self._partitions and not self.should_stop:
+                    await self._cycle()
+
+    async def _wait_for_work(self) -> None:
+        self._wake.clear()
+        try:
+            await asyncio.wait_for(self._wake.wait(), TICK_S)
+        except TimeoutError:
+            return
+
+    def _timers_due(self) -> bool:
+        return any(p.calendar.earliest < p.clock.timers_before() for p in self._partitions.values())
+
+    def _check_sight(self) -> None:
+        """After a stall or a lost connection, find the ends of the logs anew: what came meanwhile is older than the wall clock."""
+        now = monotonic()
+        stalled, self._seen_alive = now - self._seen_alive > STALL_S, now
+        if (stalled or self.app.consumer.lost_sight) and self._partitions and not self._turn_lock.locked():
+            log.info("reading_again", stalled=stalled)
+            self._read_again()
+
+    def _read_again(self) -> None:
+        """Read every partition from its position; what is on its way here is forgotten."""
+        self._inbox.clear()
+        offsets: dict[TP, int] = {}
+        for number, partition in self._partitions.items():
+            for topic, offset in partition.next_offsets.items():
+                partition.clock.left_end(topic)
+                offsets[TP(topic, number)] = offset
+        self.app.consumer.read_from(offsets)
+
+    async def _cycle(self) -> None:
+        started, handled = monotonic(), 0
+        while True:
+            worked = self._handle_blocks() + self._fire_timers()
+            handled += worked
+            if not worked or monotonic() - started >= self.config.commit_interval_s or handled >= MAX_CYCLE_RECORDS:
+                break
+            await asyncio.sleep(0)  # lets the transport and the agent hand over what has come
+        touched = [p for p in self._partitions.values() if p.has_work]
+        if touched:
+            await self._commit(touched)
+        self._seen_alive = monotonic()
+
+    def _handle_blocks(self) -> int:
+        """Handle what is in the inbox, at most one block a partition, and give the number of records."""
+        handled, later, seen = 0, [], set()
+        while self._inbox:
+            block = self._inbox.popleft()
+            if block.partition in seen:
+                later.append(block)
+                continue
+            seen.add(block.partition)
+            partition = self._partitions.get(block.partition)
+            if partition is not None:
+                partition.handle(block, self._outbox)
+            self.app.consumer.handled(block)
+            handled += len(block)
+        self._inbox.extendleft(reversed(later))
+        return handled
+
+    def _fire_timers(self) -> int:
+        return sum(p.fire(FIRES_A_TURN, self._outbox) for p in self._partitions.values())
+
+    async def _commit(self, touched: list[Partition]) -> None:
+        for partition in touched:
+            partition.close_cycle(self._outbox)
+        offsets = [offset for p in self._partitions.values() for offset in _offsets(p)]
+        group = self.app.consumer.group_metadata
+        commit = await self._in(self._commit_thread, self._producer.run, self._outbox.take(), offsets, group)
+        landed = commit.outcome is Outcome.COMMITTED
+        if commit.outcome is Outcome.UNKNOWN:
+            landed = await self._in(self._commit_thread, self._find_out, touched[0])
+        if landed:
+            for partition in touched:
+                partition.written(commit.changelog.get(partition.number))
+        else:
+            self._drop(touched, commit)
+
+    def _find_out(self, partition: Partition) -> bool:
+        """Tell whether a transaction of unknown fate landed. A new producer ends it either way; then its offsets tell."""
+        self._producer.open()
+        consumer = Consumer(
+            {**self.config.kafka, "group.id": self.config.topology.streams.app, "isolation.level": "read_committed"}
+        )
+        try:
+            found = positions.committed(consumer, self.topics, partition.number)
+        finally:
+            consumer.close()
+        landed = found is not None and found.cycle == partition.cycle
+        log.warning("unknown_commit_settled", landed=landed)
+        return landed
+
+    def _drop(self, touched: list[Partition], commit: Commit) -> None:
+        for partition in touched:
+            partition.dropped()
+        if commit.left_group:
+            # The group has moved on: reading stops until it tells this worker what is its own again.
+            self._inbox.clear()
+            self.app.consumer.read_from({})
+        else:
+            self._read_again()
+
+
+def _offsets(partition: Partition) -> list[TopicPartition]:
+    metadata = partition.offset_metadata
+    return [TopicPartition(topic, partition.number, offset, metadata) for topic, offset in partition.next_offsets.items()]
