@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(actions, name="actions")
 
 
-def tail(  # noqa: PLR0913, PLR0917 - one parameter an option
+def tail(
     channel: Channel = "",
     from_beginning: Beginning = False,
     most: Most = None,

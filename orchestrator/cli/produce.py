@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command("produce", epilog=EXAMPLES)(produce)
 
 
-def produce(  # noqa: PLR0913, PLR0917 - one parameter an option
+def produce(
     file: File,
     topic: Topic = "",
     topologies: common.Topologies = None,

@@ -11,7 +11,7 @@ from orchestrator.cli import common
 if TYPE_CHECKING:
     from orchestrator.operate.topics import Planned
 
-Factor = Annotated[int, typer.Option("--replication-factor", min=-1, metavar="N", help="Copies of each topic; -1: broker's choice.")]
+Factor = Annotated[int, typer.Option("--replication-factor", min=-1, metavar="N", help="Copies of each topic. [broker's]")]
 Retention = Annotated[
     int | None,
     typer.Option("--retention-ms", min=-1, metavar="MS", help="Of event, action, decision topics; -1 for ever. [broker's]"),
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(topics, name="topics")
 
 
-def create(  # noqa: PLR0913, PLR0917 - one parameter an option
+def create(
     topologies: common.Topologies = None,
     bootstrap_server: common.BootstrapServer = None,
     replication_factor: Factor = -1,

@@ -3,7 +3,8 @@
 What every message is checked for: a value, its size, its headers' size, the key, the time, the frame, a schema that somebody
 knows, an event type that streams.yaml lists for the topic. A message of a type that nobody hears stops there: it costs look-ups,
 its body is not decoded, and so damage inside such a body is not noticed. All others are decoded whole: no byte may be
-missing or left over, and `customer_id` must be the key.
+missing or left over, and `customer_id` must be the key. fastavro is lenient in two points that harm nobody: numbers in more
+bytes than they need, and negative branch numbers, which count from the end.
 
 Cost of a purchase.made, all included: 5 us, 0.6 us where nobody hears it. fastavro's C reader takes 2.6 us of it; a decoder in
 plain Python, compiled for the schema, took 3.2 us and was rejected.
@@ -178,13 +179,8 @@ def _decode(route: _Route, value: bytes, customer: str, time: int, message: Mess
     body.seek(route.body)
     try:
         event_id, customer_id, occurred_at, payload = route.event.decode(body)
-    except EOFError:
-        raise _Refused(Reason.TRUNCATED, "the value ends within the record", route.schema_id) from None
-    except RecursionError:
-        raise _Refused(Reason.TOO_DEEP, "the record is nested too deep", route.schema_id) from None
     except Exception as error:
-        text = f"the value does not fit its schema: {type(error).__name__}"
-        raise _Refused(Reason.UNDECODABLE, text, route.schema_id) from None
+        raise _undecodable(error, body, value, route.schema_id) from None
     if body.tell() != len(value):
         raise _Refused(Reason.TRAILING_BYTES, "bytes follow the end of the record", route.schema_id)
     if customer_id != customer:
@@ -195,6 +191,18 @@ def _decode(route: _Route, value: bytes, customer: str, time: int, message: Mess
         route.event.type, customer, event_id, time, payload,
         message.topic(), message.partition(), message.offset(), occurred_at, route.schema_id,
     )  # fmt: skip
+
+
+def _undecodable(error: Exception, body: BytesIO, value: bytes, schema_id: str) -> _Refused:
+    """Tell what a decoder's exception means. Its text may hold a part of the value, so only its type is kept."""
+    # fastavro says EOFError for a value that ends within a text or between fields, IndexError for one that ends within a number,
+    # whose last byte then promises another; it says IndexError for a branch that a union lacks, too.
+    is_cut_number = isinstance(error, IndexError) and body.tell() == len(value) and value[-1] & 0x80
+    if isinstance(error, EOFError) or is_cut_number:
+        return _Refused(Reason.TRUNCATED, "the value ends within the record", schema_id)
+    if isinstance(error, RecursionError):
+        return _Refused(Reason.TOO_DEEP, "the record is nested too deep", schema_id)
+    return _Refused(Reason.UNDECODABLE, f"the value does not fit its schema: {type(error).__name__}", schema_id)
 
 
 def _header_id(headers: framing.Headers | None) -> str:
