@@ -10,7 +10,8 @@
     │   └── StateLocked          ORC-007  exit 4  another worker uses the state directory
     ├── StoreDamaged             ORC-008  exit 1  a local store cannot be trusted; it is rebuilt from the changelog
     ├── WorkerFenced             ORC-009  exit 1  another worker took over; this one dropped its work and rejoins
-    └── BrokenInput              ORC-010  exit 1  a file of events has lines that are no events; the lines were printed
+    ├── BrokenInput              ORC-010  exit 1  a file of events has lines that are no events; the lines were printed
+    └── RunFailed                ORC-011  exit 1  a process that a command started for its own use ended or got stuck
 
 Data never raises: bytes that do not validate and handlers that fail become incidents. These errors are for people, so each
 says what happened, where, and what to do next, and none carries the contents of a record.
@@ -102,3 +103,9 @@ class BrokenInput(OrchestratorError):
     """A file that the user gave has lines that cannot be read; nothing was done with any of them."""
 
     code = "ORC-010"
+
+
+class RunFailed(OrchestratorError):
+    """A process that a command started for its own use, such as the demo's worker, ended too early or got stuck."""
+
+    code = "ORC-011"

@@ -5,8 +5,9 @@ repeated command by `action_id` and `attempt`; it does not carry out what has ex
 the customer. What it does not do is send anything.
 
 The demo's commands were decided for moments long past, so "now" is for each command its own `created_at` plus the time that the
-service takes for it; against that time `expires_at` is honoured, and that time is the report's. All chance comes from the action
-id: a repeated run, and a repeated command, give the same report.
+service takes for it: against that `expires_at` is honoured, and that is when the outcome occurred. Its record time is the
+command's `created_at`: a report must not carry a partition's clock past events that are still on their way. All chance comes from
+the action id: a repeated run, and a repeated command, give the same report.
 
     python -m orchestrator.operate.demo.channels --bootstrap-server HOST:PORT --outcomes TOPIC --actions TOPIC [--actions TOPIC]
 """
@@ -24,6 +25,7 @@ from msgspec import Struct
 
 from orchestrator.names import ACTION_OUTCOME
 from orchestrator.operate.demo.events import MINUTE, SECOND
+from orchestrator.wire.partitioning import PARTITIONER
 
 _BATCH: Final = 1_000
 _POLL_S: Final = 0.2
@@ -37,11 +39,12 @@ _SLOWEST: Final = {"email": 5 * MINUTE, "sms": 20 * SECOND, "case-desk": 2 * MIN
 
 
 class Report(Struct, frozen=True):
-    """What became of one action; `at` in ms UTC."""
+    """What became of one action. `at` is the record's time, `occurred_at` when the service was done, both in ms UTC."""
 
     event_id: str
     customer: str
     at: int
+    occurred_at: int
     action_id: str
     status: str
     code: str | None
@@ -53,9 +56,9 @@ def report_of(action: dict[str, Any]) -> Report:
     digest = sha256(action["action_id"].encode()).digest()
     luck = int.from_bytes(digest[:4], "big") % _PER_MILLE
     took = SECOND + int.from_bytes(digest[4:8], "big") % _SLOWEST.get(channel, MINUTE)
-    at = action["created_at"] + took
+    done = action["created_at"] + took
     bounces, failures = _BOUNCES.get(channel, 0), _FAILURES.get(channel, 0)
-    if at >= action["expires_at"]:
+    if done >= action["expires_at"]:
         status, code = "failed", "expired"
     elif luck < bounces:
         status, code = "bounced", "address_unknown"
@@ -64,7 +67,7 @@ def report_of(action: dict[str, Any]) -> Report:
     else:
         status, code = "delivered", None
     event_id = f"outcome-{action['action_id']}-{action['attempt']}"
-    return Report(event_id, action["customer"], at, action["action_id"], status, code)
+    return Report(event_id, action["customer"], action["created_at"], done, action["action_id"], status, code)
 
 
 class Inbox:
@@ -99,7 +102,7 @@ class ChannelService:
         self._stopping = False
         # murmur2 as everywhere: a report must land in the partition of its customer.
         self._producer = Producer(
-            {"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "compression.type": "lz4", "linger.ms": 5}
+            {"bootstrap.servers": bootstrap, "partitioner": PARTITIONER, "compression.type": "lz4", "linger.ms": 5}
         )
         self._consumer = Consumer(
             {
@@ -131,10 +134,10 @@ class ChannelService:
             self._consumer.close()
 
     def _report(self, messages: list[Any]) -> None:
-        from orchestrator.wire.ours import decode_ours
+        from orchestrator.wire.actions import decode_action
 
         for message in messages:
-            report = self._inbox.take(decode_ours("Action", message.value()))
+            report = self._inbox.take(decode_action(message.value()))
             if report is not None:
                 self._produce(report)
         if self._producer.flush(_FLUSH_S) > 0:
@@ -144,7 +147,7 @@ class ChannelService:
         if self._schema is None:
             raise LookupError(f"no schema for {ACTION_OUTCOME}")
         fields = {"action_id": report.action_id, "status": report.status, "code": report.code}
-        value = self._schema.encode(report.customer, report.event_id, report.at, fields)
+        value = self._schema.encode(report.customer, report.event_id, report.occurred_at, fields)
         while True:
             try:
                 self._producer.produce(self._outcomes, key=report.customer, value=value, timestamp=report.at)

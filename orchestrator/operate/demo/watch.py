@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import orjson
 from msgspec import Struct
@@ -14,7 +14,7 @@ from orchestrator.errors import RefusedByState
 from orchestrator.names import ACTION_OUTCOME, Header
 from orchestrator.operate.demo.events import SECOND
 from orchestrator.operate.demo.tally import Plain, Tally
-from orchestrator.wire.lines import iso
+from orchestrator.wire.lines import action_line, iso
 
 _BATCH: Final = 2_000
 _POLL_S: Final = 0.1
@@ -60,30 +60,30 @@ class Pace:
 
 
 class Kept:
-    """Writes actions and decisions as JSON lines, in the form of `orchestrator simulate`."""
+    """Writes actions and decisions as JSON lines, as `orchestrator simulate` does."""
 
     def __init__(self, directory: Path) -> None:
+        """Make `actions.jsonl` and `decisions.jsonl` in the directory, which exists."""
         self._actions = (directory / "actions.jsonl").open("wb")
         self._decisions = (directory / "decisions.jsonl").open("wb")
 
     def action(self, action: Plain) -> None:
         """Write one action."""
-        self._line(self._actions, {"at": iso(action["created_at"]), **action})
+        self._actions.write(orjson.dumps(action_line(action)) + b"\n")
 
     def handling(self, handling: Plain) -> None:
         """Write the decisions of one handling, a line each."""
-        common = {"at": iso(handling["at"]), "customer": handling["customer"], "event": handling["event"] or ""}
+        head = {"at": iso(handling["at"]), "customer": handling["customer"]}
+        cause = {"event": handling["event"], "event_id": handling["event_id"]}
         for decision in handling["decisions"]:
-            self._line(self._decisions, {**common, **{name: value for name, value in decision.items() if value}})
+            told = {"journey": decision["journey"] or "", "kind": decision["kind"], "reason": decision["reason"] or ""}
+            rest = {name: value for name, value in {**decision, **cause}.items() if value and name not in told}
+            self._decisions.write(orjson.dumps({**head, **told, **rest}) + b"\n")
 
     def close(self) -> None:
         """Write what is left."""
         self._actions.close()
         self._decisions.close()
-
-    @staticmethod
-    def _line(file: IO[bytes], fields: dict[str, Any]) -> None:
-        file.write(orjson.dumps(fields) + b"\n")
 
 
 class Watcher:
