@@ -231,7 +231,8 @@ def _obey(cluster: MockCluster) -> None:
     """Make the topics that standard input names, until it closes or the parent is gone."""
     parent = os.getppid()
     pending = b""
-    with selectors.DefaultSelector() as selector:
+    # The default selector of Linux refuses files and /dev/null as standard input.
+    with selectors.SelectSelector() as selector:
         selector.register(0, selectors.EVENT_READ)
         while os.getppid() == parent:
             if not selector.select(_PARENT_CHECK_S):

@@ -1,0 +1,121 @@
+"""Every command that the README and the documents tell a reader to type is typed here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.house.documents import Block, Reader, blocks, differences
+from tests.house.tree import ROOT, files, name_of
+
+DOCUMENTS = [ROOT / "README.md", *files(ROOT / "docs", ".md")]
+BLOCKS = [block for path in DOCUMENTS for block in blocks(name_of(path), path.read_text(encoding="utf-8"))]
+
+
+@pytest.fixture(scope="module")
+def readers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Reader]]:
+    """One reader a document, made when its first block comes."""
+    made: dict[str, Reader] = {}
+    yield made
+    for reader in made.values():
+        reader.close()
+
+
+def cases() -> list[object]:
+    """The blocks that are run; those on a real Kafka are marked so."""
+    return [
+        pytest.param(block, id=f"{block.document}:{block.line}", marks=[pytest.mark.kafka] if "kafka" in block.options else [])
+        for block in BLOCKS
+        if block.skipped is None
+    ]
+
+
+@pytest.mark.parametrize("block", cases())
+def test_what_the_document_says_works(
+    block: Block, readers: dict[str, Reader], request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    if block.document not in readers:
+        readers[block.document] = Reader(tmp_path_factory.mktemp("reader"))
+    broker = next((name for name in ("kafka", "embedded") if name in block.options), None)
+    bootstrap = request.getfixturevalue(broker).bootstrap if broker else None
+
+    readers[block.document].follow(block, bootstrap)
+
+
+SAMPLE = """
+Text.
+
+<!-- run: output exit=3 -->
+```console
+$ echo one \\
+    two
+one two
+$ exit 3
+```
+
+<!-- not run: takes a day -->
+```bash
+make universe
+```
+"""
+
+
+def test_a_block_gives_its_commands_output_and_options() -> None:
+    first, second = blocks("x.md", SAMPLE)
+
+    assert (first.line, first.commands, first.shown) == (5, ("echo one      two", "exit 3"), ("one two",))
+    assert first.options == {"output": "", "exit": "3"}
+    assert (second.commands, second.skipped) == (("make universe",), "takes a day")
+
+
+@pytest.mark.parametrize("before", ["", "<!-- run: sideways -->\n", "<!-- not run -->\n", "<!-- run -->\nText between.\n"])
+def test_a_block_that_does_not_say_how_it_is_run_is_refused(before: str) -> None:
+    with pytest.raises(AssertionError, match=r"x\.md:"):
+        blocks("x.md", f"{before}```console\n$ true\n```\n")
+
+
+@pytest.mark.parametrize(
+    ("how", "body", "complaint"),
+    [
+        ("run", "$ echo gone wrong; false", "exit 1, not 0[\\s\\S]*gone wrong"),
+        ("run: exit=2", "$ true", "exit 0, not 2"),
+        ("run: output", "$ echo 12 events\n12 records", "not printed any more:\n12 records"),
+        ("run: until=ready", "$ echo going", "ended with 0:\ngoing"),
+    ],
+)
+def test_a_command_that_does_not_do_what_is_said_is_found(tmp_path: Path, how: str, body: str, complaint: str) -> None:
+    (block,) = blocks("x.md", f"<!-- {how} -->\n```console\n{body}\n```\n")
+
+    with pytest.raises(AssertionError, match=complaint):
+        Reader(tmp_path).follow(block, None)
+
+
+def test_commands_see_the_repository_the_broker_and_each_others_files(tmp_path: Path) -> None:
+    text = "<!-- run -->\n```bash\ntest -f pyproject.toml\necho localhost:9092 > here\ngrep -q 127.0.0.1:7 here\n```\n"
+    reader = Reader(tmp_path)
+    (block,) = blocks("x.md", text)
+    reader.follow(block, "127.0.0.1:7")
+
+    assert not (ROOT / "here").exists()
+
+
+def test_what_was_left_running_is_ended(tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    (block,) = blocks("x.md", '<!-- run: until="ready now" -->\n```bash\nbash -c "echo ready now; sleep 600"\n```\n')
+    reader.follow(block, None)
+    (running,) = reader._running
+    assert running.poll() is None
+
+    reader.close()
+    assert running.poll() is not None
+
+
+def test_shown_output_may_differ_in_figures_only() -> None:
+    printed = "events   75,012 in 3.1 s\nworker ready\nemail  12\n"
+
+    assert differences(("events 75,000 in 2.9 s", "email 9"), printed) == []
+    assert differences(("events ...", "... ready"), printed) == []
+    assert differences(("email 9", "events 75,000 in 2.9 s"), printed) == ["events 75,000 in 2.9 s"]
+    assert differences(("sms 4",), printed) == ["sms 4"]
