@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NoReturn
@@ -99,6 +100,10 @@ def _on_kafka(item: pytest.Item) -> bool:
     return item.get_closest_marker("kafka") is not None
 
 
+def _tests(count: int) -> str:
+    return "1 test" if count == 1 else f"{count} tests"
+
+
 class KafkaTests:
     """Counts the tests on a real Kafka, says plainly what was skipped, and fails a run that required them and went without."""
 
@@ -107,7 +112,8 @@ class KafkaTests:
         self.kept_logs = config.stash[_kept_logs]
         self.selected = 0
         self.deselected = 0
-        self.skipped: dict[str, str] = {}
+        self.skipped = Counter[str]()
+        self.skipped_on_kafka = Counter[str]()
         self.fast_s: float | None = None
         self._started = time.monotonic()
 
@@ -124,16 +130,17 @@ class KafkaTests:
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep the reason of each one that was skipped."""
-        if report.skipped and "kafka" in report.keywords and not hasattr(report, "wasxfail"):
+        if report.skipped and not hasattr(report, "wasxfail"):
             reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-            self.skipped[report.nodeid] = reason.removeprefix("Skipped: ")
+            skipped = self.skipped_on_kafka if "kafka" in report.keywords else self.skipped
+            skipped[reason.removeprefix("Skipped: ")] += 1
 
     def missed(self) -> str:
         """What stands against a run that required Kafka, or an empty text."""
         if not self.required:
             return ""
-        if self.skipped:
-            return f"{REQUIRE_KAFKA}=1, but {len(self.skipped)} tests on a real Kafka were skipped"
+        if self.skipped_on_kafka:
+            return f"{REQUIRE_KAFKA}=1, but {_tests(self.skipped_on_kafka.total())} on a real Kafka were skipped"
         return "" if self.selected else f"{REQUIRE_KAFKA}=1, but no test ran on a real Kafka"
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -146,11 +153,12 @@ class KafkaTests:
         line = terminalreporter.write_line
         if self.fast_s is not None and self.fast_s > FAST_LIMIT_S:
             line(f"the fast tests took {self.fast_s:.0f} s, more than the {FAST_LIMIT_S} s they may")
-        for reason in sorted(set(self.skipped.values())):
-            count = sum(each == reason for each in self.skipped.values())
-            line(f"NOT TESTED on a real Kafka: {count} tests skipped, because {reason}", yellow=True)
+        for reason, count in self.skipped.items():
+            line(f"skipped: {_tests(count)}, because {reason}", yellow=True)
+        for reason, count in self.skipped_on_kafka.items():
+            line(f"NOT TESTED on a real Kafka: {_tests(count)} skipped, because {reason}", yellow=True)
         if self.deselected:
-            line(f"NOT TESTED on a real Kafka: {self.deselected} tests left out by -m or -k", yellow=True)
+            line(f"NOT TESTED on a real Kafka: {_tests(self.deselected)} left out by -m or -k", yellow=True)
         for log in self.kept_logs:
             line(f"the broker's log: {log}")
         if self.missed():
