@@ -146,6 +146,7 @@ class _Demo:
         broker = ["--bootstrap-server", self._bootstrap]
         actions = [argument for topic in self._topics.actions for argument in ("--actions", topic)]
         worker = ["-m", "orchestrator", "worker", *broker, "--topologies", str(self._options.topologies), "--worker-id", "demo"]
+        worker += ["--set", "log_format=text"]
         channels = ["-m", "orchestrator.operate.demo.channels", *broker, "--outcomes", self._topics.outcomes, *actions]
         self._watcher = Watcher(self._bootstrap, self._topics, self._tally, self._kept)
         self._stack.callback(stop_all, self._children)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import zip_longest
 from typing import Any, Final, Literal
 
 from msgspec import Struct
@@ -86,12 +87,26 @@ def _told(moment: Moment, event: EventLine | None, tally: Tally) -> list[Line]:
             return []
         again = "" if moment.at == event.at else "(the same event again) "
         lines.append(Line(moment.at, "customer", again + fact(event.data)))
-    for decision in moment.decisions:
-        deed = _DEEDS.get(decision["kind"])
-        text = deed(decision, tally) if deed else ""
+    for decision in _worth_telling(moment.decisions):
+        text = _DEEDS[decision["kind"]](decision, tally)
         if text:
-            lines.append(Line(None if lines else moment.at, "journey" if lines else "clock", text))
+            line = f"{decision['journey']}: {text}"
+            lines.append(Line(None if lines else moment.at, "journey" if lines else "clock", line))
     return lines
+
+
+def _worth_telling(decisions: Sequence[Plain]) -> list[Plain]:
+    """Leave out what the next decision of the same journey says as well: that a wait is over, the last state before the end."""
+    told = [decision for decision in decisions if decision["kind"] in _DEEDS]
+    return [one for one, following in zip_longest(told, told[1:]) if not _says_the_same(one, following)]
+
+
+def _says_the_same(one: Plain, following: Plain | None) -> bool:
+    if following is None or one["journey"] != following["journey"]:
+        return False
+    if one["kind"] == Kind.HOLD_RESOLVED and one["by"] != "timeout":
+        return bool(following["kind"] == Kind.STATE_ENTERED)
+    return bool(one["kind"] == Kind.STATE_ENTERED and following["kind"] == Kind.ENDED)
 
 
 def _money(data: Mapping[str, Any]) -> str:
@@ -99,8 +114,8 @@ def _money(data: Mapping[str, Any]) -> str:
 
 
 def _consent(data: Mapping[str, Any]) -> str:
-    verb = "agrees to" if data["status"] == "granted" else "refuses"
-    return f"{verb} {data['purpose']} by {data['channel']} ({data['source']})"
+    verb = "agrees to" if data["status"] == "granted" else "says no to"
+    return f"{verb} {data['purpose']} {data['channel']} ({data['source']})"
 
 
 # What a customer does, in words; an event that is not here is not told.
@@ -108,7 +123,7 @@ _FACTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
     "signup.created": lambda data: f"signs up for the {data['plan']} plan",
     "auth.login": lambda data: f"logs in ({data['device']})",
     "consent.changed": _consent,
-    "payment.failed": lambda data: f"payment of {_money(data)} fails: {data['reason']}, attempt {data['attempt']}",
+    "payment.failed": lambda data: f"payment {data['attempt']} of {_money(data)} fails, {data['reason']}",
     "payment.succeeded": lambda data: f"pays {_money(data)}",
     "account.closed": lambda data: f"closes the account ({data['reason']})",
 }
@@ -116,36 +131,32 @@ _FACTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
 
 def _sent(decision: Plain, tally: Tally) -> str:
     action = decision["action_id"]
-    template = tally.templates.get(action, decision["step"])
     status = tally.statuses.get(action)
-    return f"{decision['journey']} sends {template} by {decision['channel']}" + (f" [{status}]" if status else "")
+    return f"{decision['channel']} {tally.templates.get(action, decision['step'])}" + (f", {status}" if status else "")
 
 
 def _hold(decision: Plain, tally: Tally) -> str:
-    if decision["by"] == "timeout":
-        return f"{decision['journey']} waited at {decision['step']} until the time was up"
-    return f"{decision['journey']} has what it waited for at {decision['step']}"
+    return f"time is up at {decision['step']}" if decision["by"] == "timeout" else f"heard at {decision['step']}"
 
 
 def _refused(decision: Plain, tally: Tally) -> str:
     # An event that the customer's active instance just used also knocks at the journey's door: not worth a line.
-    return "" if decision["reason"] == "already_active" else f"{decision['journey']} does not admit: {decision['reason']}"
+    return "" if decision["reason"] == "already_active" else f"not admitted, {decision['reason']}"
 
 
 def _ended(decision: Plain, tally: Tally) -> str:
-    return f"{decision['journey']} ends: {decision['outcome'] or decision['reason']}"
+    return f"ends, {decision['outcome'] or decision['reason']}"
 
 
 # What a journey does, in words; a kind that is not here is not told.
 _DEEDS: Final[Mapping[str, Callable[[Plain, Tally], str]]] = {
-    Kind.ENTERED: lambda decision, tally: f"{decision['journey']} begins",
     Kind.ENTRY_REFUSED: _refused,
-    Kind.STATE_ENTERED: lambda decision, tally: f"{decision['journey']} moves to {decision['state']}",
+    Kind.STATE_ENTERED: lambda decision, tally: f"now {decision['state']}",
     Kind.HOLD_RESOLVED: _hold,
-    Kind.DELAY_ENDED: lambda decision, tally: f"{decision['journey']} has waited long enough at {decision['step']}",
+    Kind.DELAY_ENDED: lambda decision, tally: f"{decision['step']} is over",
     Kind.ACTION_EMITTED: _sent,
-    Kind.ACTION_SUPPRESSED: lambda decision, tally: f"{decision['journey']} keeps {decision['step']} back: {decision['reason']}",
-    Kind.ALERT: lambda decision, tally: f"{decision['journey']} alerts the operators",
+    Kind.ACTION_SUPPRESSED: lambda decision, tally: f"{decision['step']} kept back, {decision['reason']}",
+    Kind.ALERT: lambda decision, tally: "alerts the operators",
     Kind.EXITED: _ended,
     Kind.ENDED: _ended,
     Kind.EXPIRED: _ended,

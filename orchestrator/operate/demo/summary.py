@@ -23,12 +23,12 @@ _BAR: Final = 18
 _REFUSED: Final = {
     "duplicate": "the same event again",
     "too_old": "the event came too late",
-    "condition": "the entry's condition is not true",
-    "consent": "no consent for the journey's purpose",
+    "condition": "its `when` is not true",
+    "consent": "no consent for its purpose",
     "already_active": "already on this journey",
-    "reentry": "was on it before, too recently",
+    "reentry": "was on it before",
     "limit": "on too many journeys",
-    "exclusive": "on a journey that excludes this one",
+    "exclusive": "on a rival journey",
 }
 _INCIDENTS: Final = {
     Reason.NOT_AVRO: "not Avro at all",
@@ -70,6 +70,11 @@ def render(result: Result, console: Console) -> None:
     _next(result.commands, console)
 
 
+def _ranked(counts: Counter[str]) -> list[tuple[str, int]]:
+    """Most first; equals by name, so that two runs read the same."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
 def _section(console: Console, title: str) -> None:
     console.print()
     console.print(Text(title, style="bold cyan"))
@@ -102,9 +107,9 @@ def _headline(result: Result, console: Console) -> None:
 def _journeys(tally: Tally, console: Console) -> None:
     _section(console, "Journeys")
     table = _grid("left", "right", "left")
-    for journey, entered in tally.entries.most_common():
+    for journey, entered in _ranked(tally.entries):
         ends = Counter({outcome: count for (name, outcome), count in tally.ends.items() if name == journey})
-        told = ", ".join(f"{outcome} {count:,}" for outcome, count in ends.most_common())
+        told = ", ".join(f"{outcome} {count:,}" for outcome, count in _ranked(ends))
         table.add_row(journey, f"{entered:,} entered", Text(told, style="dim"))
     _show(console, table)
     holds = Counter[str]()
@@ -112,7 +117,7 @@ def _journeys(tally: Tally, console: Console) -> None:
         holds[by] += count
     if holds:
         waits = _grid("left", "right", "left")
-        waits.add_row("waits", f"{holds['event']:,} ended", Text("by the event they waited for", style="dim"))
+        waits.add_row("holds", f"{holds['event']:,} ended", Text("by the event they waited for", style="dim"))
         waits.add_row("", f"{holds['timeout']:,} ended", Text("by their timeout", style="dim"))
         _show(console, waits)
 
@@ -125,7 +130,7 @@ def _actions(tally: Tally, console: Console) -> None:
         table.add_row(channel, template, f"{count:,}", Text("#" * max(1, round(_BAR * count / most)), style="magenta"))
     _show(console, table)
     reported = sum(tally.outcomes.values())
-    told = ", ".join(f"{status} {count:,}" for status, count in tally.outcomes.most_common())
+    told = ", ".join(f"{status} {count:,}" for status, count in _ranked(tally.outcomes))
     if reported:
         outcomes = _grid("left", "left")
         outcomes.add_row("reported back", Text(f"{reported:,}: {told}", style="dim"))
@@ -138,16 +143,17 @@ def _kept_out(tally: Tally, console: Console) -> None:
     _section(console, "Said no, and why")
     table = _grid("left", "left", "right", "left")
     for (journey, reason), count in sorted(tally.refusals.items(), key=lambda item: (item[0][0], -item[1])):
-        table.add_row(journey, "not admitted", f"{count:,}", Text(f"{reason}: {_REFUSED.get(reason, reason)}", style="dim"))
+        words = f"{reason}: {_REFUSED[reason]}" if reason in _REFUSED else reason
+        table.add_row(journey, "not admitted", f"{count:,}", Text(words, style="dim"))
     for (journey, reason), count in sorted(tally.suppressions.items(), key=lambda item: (item[0][0], -item[1])):
-        table.add_row(journey, "message kept back", f"{count:,}", Text(reason, style="dim"))
+        table.add_row(journey, "kept back", f"{count:,}", Text(reason, style="dim"))
     _show(console, table)
 
 
 def _incidents(tally: Tally, console: Console) -> None:
     _section(console, "Incidents, each with its original bytes")
     table = _grid("left", "right", "left")
-    for reason, count in tally.incidents.most_common():
+    for reason, count in _ranked(tally.incidents):
         table.add_row(reason, f"{count:,}", Text(_INCIDENTS.get(reason, ""), style="dim"))
     _show(console, table)
 
