@@ -79,8 +79,20 @@ class KafkaBroker:
         """Start (or start again, with the same ports and data) and wait until it answers, about 3 s."""
         assert self._process is None, "this broker is running"
         libraries = jars()
-        if self._folder is None:
-            self._prepare(libraries)
+        fresh = self._folder is None
+        try:
+            if fresh:
+                self._prepare(libraries)
+            self._launch(libraries)
+            self._await_answer()
+        except BaseException:
+            self.kill()
+            if fresh:
+                self.remove()
+            raise
+        return self
+
+    def _launch(self, libraries: Path) -> None:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._java(libraries, "kafka.Kafka", "server.properties", heap=self._heap),
@@ -92,12 +104,6 @@ class KafkaBroker:
                 start_new_session=True,
             )
         self._guard = _guard(self._process.pid, self._home())
-        try:
-            self._await_answer()
-        except BaseException:
-            self.kill()
-            raise
-        return self
 
     def stop(self) -> None:
         """Shut down as an operator would (SIGTERM, then SIGKILL after 20 s); the data stay for the next start."""
