@@ -26,16 +26,15 @@ _encode = msgspec.msgpack.Encoder().encode
 def change_consent(turn: Turn) -> None:
     """Note a `consent.changed`; one that does not say what changed is an incident, and changes nothing."""
     payload = turn.payload
-    channel, purpose, status = payload.get("channel"), payload.get("purpose"), payload.get("status")
+    channel, purpose, status = (_text(payload.get(name)) for name in ("channel", "purpose", "status"))
     time = payload.get("time")
     time = turn.now if time is None else time
     expiry = payload.get("expiry") or 0
-    named = isinstance(channel, str) and isinstance(purpose, str) and channel and purpose
-    if not named or status not in _STATUS or not _is_time(time) or not _is_time(expiry):
+    if not channel or not purpose or status not in _STATUS or not _is_time(time) or not _is_time(expiry):
         turn.incident(Reason.UNUSABLE_EVENT, "consent.changed needs channel, purpose, status granted or withdrawn, times in ms")
         return
     source, version = _text(payload.get("source")), _text(payload.get("version"))
-    change = Consent(str(channel), str(purpose), _STATUS[status], time, source, version, expiry)
+    change = Consent(channel, purpose, _STATUS[status], time, source, version, expiry)
     consent.note(turn.document.consents, change)
 
 

@@ -8,6 +8,7 @@ from types import TracebackType
 from orchestrator.engine import handle, timers
 from orchestrator.engine.document import NEVER, Document, decode, encode, next_due, without_timers
 from orchestrator.engine.handling import Handling, Incident
+from orchestrator.engine.identity import uuid_text
 from orchestrator.engine.program import Program
 from orchestrator.engine.record import Record
 from orchestrator.engine.turn import Turn
@@ -124,6 +125,7 @@ def _failed(handling: Handling, error: Exception, turn: Turn | None) -> Handling
     incident.stage = "engine" if handling.event else "timer"
     if instance is not None:
         incident.journey, incident.version, incident.step = instance.journey, instance.version, instance.step
+        incident.instance = uuid_text(instance.id)
     handling.incidents.append(incident)
     return handling
 

@@ -1,0 +1,116 @@
+"""A small world to run journeys in: written as authors write them, timelines as offsets from a start."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Any
+
+from orchestrator.engine.document import Document, decode
+from orchestrator.engine.engine import Customer
+from orchestrator.engine.handling import Action, Decision, Handling, Incident
+from orchestrator.engine.record import Record
+from orchestrator.engine.verbs import TABLE
+from orchestrator.language.durations import parse_duration
+from orchestrator.language.loading import Source, load
+from orchestrator.language.model import Journey, Topology
+from orchestrator.simulate import Simulation
+
+START = 1_767_571_200_000  # 2026-01-05T00:00:00Z
+POLICY = """
+channels:
+  email: {topic: actions.email}
+  sms: {topic: actions.sms}
+purposes:
+  care: {consent: not_required, basis: contract}
+  promotion: {consent: required}
+  survey: {consent: required, unknown: allow}
+consent: {unknown: deny, expires: 730d}
+"""
+
+
+def topology(*journeys: str, policy: str = POLICY) -> Topology:
+    """Load journeys and a policy; every problem is shown when there is one."""
+    sources = [Source(f"journey-{n}.yaml", textwrap.dedent(text).encode(), "journey") for n, text in enumerate(journeys)]
+    loaded = load([*sources, Source("policy.yaml", textwrap.dedent(policy).encode(), "policy")], None, TABLE)
+    assert loaded.topology is not None, "\n".join(str(problem) for problem in loaded.problems)
+    return loaded.topology
+
+
+def offset_ms(at: str | int) -> int:
+    """Read "3d", "3d+1ms", "-1h" or milliseconds as an offset."""
+    if isinstance(at, int):
+        return at
+    total = 0
+    for part in at.replace("-", "+-").split("+"):
+        sign, text = (-1, part[1:]) if part.startswith("-") else (1, part)
+        if text:
+            total += sign * (int(text[:-2]) if text.endswith("ms") else parse_duration(text))
+    return total
+
+
+class World:
+    """A simulation and everything that came out of it so far."""
+
+    def __init__(self, *journeys: str, policy: str = POLICY, earlier: tuple[Journey, ...] = ()) -> None:
+        self.simulation = Simulation(topology(*journeys, policy=policy), earlier)
+        self.handlings: list[Handling] = []
+        self._records = 0
+
+    def event(
+        self, event_type: str, at: str | int, *, customer: str = "c1", id: str | None = None, **payload: Any
+    ) -> list[Handling]:
+        """Feed one event; `id` is unique unless given, "" for none."""
+        self._records += 1
+        event_id = f"e{self._records}" if id is None else id
+        time = START + offset_ms(at)
+        record = Record(event_type, customer, event_id, time, payload, "events", 0, self._records - 1, time)
+        return self._keep(self.simulation.feed(record))
+
+    def consent(
+        self, status: str, at: str | int, channel: str = "email", purpose: str = "promotion", customer: str = "c1", **more: Any
+    ) -> list[Handling]:
+        return self.event("consent.changed", at, customer=customer, channel=channel, purpose=purpose, status=status, **more)
+
+    def until(self, at: str | int) -> list[Handling]:
+        return self._keep(self.simulation.run_until(START + offset_ms(at)))
+
+    def _keep(self, handlings: list[Handling]) -> list[Handling]:
+        self.handlings += handlings
+        return handlings
+
+    # What happened.
+
+    @property
+    def actions(self) -> list[Action]:
+        return [action for handling in self.handlings for action in handling.actions]
+
+    @property
+    def incidents(self) -> list[Incident]:
+        return [incident for handling in self.handlings for incident in handling.incidents]
+
+    def sent(self) -> list[tuple[str, int]]:
+        """Each action's template and offset in ms."""
+        return [(action.template, action.created_at - START) for action in self.actions]
+
+    def decisions(self, *kinds: str) -> list[Decision]:
+        found = [decision for handling in self.handlings for decision in handling.decisions]
+        return [decision for decision in found if not kinds or decision.kind in kinds]
+
+    def kinds(self) -> list[str]:
+        return [decision.kind for decision in self.decisions()]
+
+    def count(self, name: str) -> int:
+        return sum(handling.counts.get(name, 0) for handling in self.handlings)
+
+    def customer(self, customer: str = "c1") -> Customer:
+        return self.simulation.customers[customer]
+
+    def document(self, customer: str = "c1") -> Document:
+        return decode(self.customer(customer).stored)
+
+    def state(self, journey: str, customer: str = "c1", key: str = "") -> str | None:
+        """The state of the active instance, None where there is none."""
+        for instance in self.document(customer).instances:
+            if instance.journey == journey and instance.key == key:
+                return instance.state
+        return None
