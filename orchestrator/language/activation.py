@@ -16,7 +16,7 @@ from orchestrator.language.references import References, Root
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
-SCALARS: Final = frozenset({bool, int, float, str})
+NUL: Final = "\0"
 
 
 class Scope(Struct):
@@ -56,12 +56,9 @@ class Input(Struct, frozen=True):
         value = source.get(self.name) if source else None
         if value is None:
             return
-        if type(value) in SCALARS and not self.timestamps:
-            given[self.variable] = value
-            return
         for path in self.paths:
             self._lift(value, path, lifted)
-        given[self.variable] = settled(value)
+        given[self.variable] = laid_out(value)
 
     def _lift(self, value: Any, path: tuple[str, ...], lifted: dict[Lift, Any]) -> None:
         for depth in range(len(path) + 1):
@@ -119,11 +116,30 @@ def milliseconds(value: datetime | timedelta) -> int:
     return (value - _EPOCH if isinstance(value, datetime) else value) // _MILLISECOND
 
 
-def settled(value: Any) -> Any:
-    """Copy a value: nulls in mappings are dropped (absent), moments and spans become milliseconds, bytes are bytes."""
+def laid_out(value: Any) -> Any:
+    """Copy a value for CEL: nulls in mappings are dropped (absent), moments and spans become milliseconds.
+
+    Raises ValueError for text with a NUL character: cel-expr-python 0.1.3 cuts it off there, and what is left could equal
+    something that the value does not. Bytes it cuts off too, but not a bytearray.
+    """
+    if isinstance(value, str):
+        if NUL in value:
+            raise ValueError("text with a NUL character")
+        return value
     if isinstance(value, Mapping):
-        return {key: settled(item) for key, item in value.items() if item is not None}
+        return {laid_out(key): laid_out(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple):
+        return [laid_out(item) for item in value]
+    if isinstance(value, datetime | timedelta):
+        return milliseconds(value)
+    return bytearray(value) if isinstance(value, bytes) else value
+
+
+def settled(value: Any) -> Any:
+    """Copy what CEL gave: moments and spans inside lists and mappings become milliseconds, bytearrays bytes."""
+    if isinstance(value, dict):
+        return {key: settled(item) for key, item in value.items()}
+    if isinstance(value, list):
         return [settled(item) for item in value]
     if isinstance(value, datetime | timedelta):
         return milliseconds(value)

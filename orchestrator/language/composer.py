@@ -94,6 +94,10 @@ def _place_of(path: str, text: str, offset: int) -> Place:
     return Place(path, before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1)
 
 
+def _code_point(character: str | int) -> int:
+    return character if isinstance(character, int) else ord(character)
+
+
 class _Composer:
     def __init__(self, path: str, problems: Problems) -> None:
         self._path = path
@@ -117,7 +121,7 @@ class _Composer:
         except MarkedYAMLError as error:
             raise self._syntax(error) from error
         except ReaderError as error:
-            message = f"the character U+{ord(error.character):04X} is not allowed in YAML"
+            message = f"the character U+{_code_point(error.character):04X} is not allowed in YAML"
             raise _Refused(_place_of(self._path, text, error.position), codes.SYNTAX, message) from error
         except _Refused:
             raise

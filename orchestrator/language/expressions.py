@@ -19,7 +19,18 @@ from typing import Any, Final
 from cel_expr_python import cel
 
 from orchestrator.language import codes
-from orchestrator.language.activation import SCALARS, Lift, Scope, inputs, is_present, milliseconds, moment, settled, variable
+from orchestrator.language.activation import (
+    NUL,
+    Lift,
+    Scope,
+    inputs,
+    is_present,
+    laid_out,
+    milliseconds,
+    moment,
+    settled,
+    variable,
+)
 from orchestrator.language.catalog import FieldType
 from orchestrator.language.durations import parse_duration
 from orchestrator.language.findings import FUNCTIONS, CelError, Finding, cel_errors, explain, literal_findings, name_findings
@@ -143,7 +154,8 @@ class Expression:
             source = getattr(scope, root)
             value = source.get(field) if source else None
             if value is not None:
-                if type(value) not in SCALARS:
+                kind = type(value)
+                if not (kind is int or kind is float or kind is bool or (kind is str and NUL not in value)):
                     return self._run(scope)
                 given[name] = value
         return _plain(self._program.eval(None, given))
@@ -156,7 +168,7 @@ class Expression:
         for name, path in self._presences:
             given[name] = is_present(getattr(scope, path.root), path.parts)
         for root in self._wholes:
-            given[root] = settled(getattr(scope, root) or {})
+            given[root] = laid_out(getattr(scope, root) or {})
         if self._found.now:
             given["now"] = moment(scope.now_ms)
         lifts = tuple(sorted(lifted)) if lifted else ()

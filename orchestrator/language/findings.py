@@ -84,9 +84,9 @@ def explain(error: CelError, source: str) -> Finding:
         return Finding(_syntax(error.message), column, code=codes.EXPRESSION_SYNTAX)
     undeclared = _UNDECLARED.search(error.message)
     if undeclared:
-        word = undeclared[1]
-        if source[error.offset : error.offset + 1] == "(":  # CEL points at the parenthesis of a call
-            column -= len(word)
+        word = undeclared[1].split(".")[0]
+        # CEL points at the parenthesis of a call, and at a dot of a.b.c: the name begins before.
+        column = max(source.rfind(word, 0, error.offset + len(word)), 0) + 1
         message = f"no variable or function {word!r}: an expression sees event, profile, journey, now and {', '.join(FUNCTIONS)}"
         return Finding(message, column, word, (*ROOTS, "now", "has", *FUNCTIONS), codes.EXPRESSION_NAME)
     return Finding(_types(error.message), column)

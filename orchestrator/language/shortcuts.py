@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+from orchestrator.language.activation import NUL
 from orchestrator.language.unknown import UNKNOWN
 
 NO_SHORTCUT: Final = object()
@@ -64,7 +65,8 @@ def _field(root: str, name: str) -> Shortcut:
         if value is None:
             return UNKNOWN
         kind = type(value)
-        return value if kind is str or kind is bool or kind is float or (kind is int and value in _INT64) else NO_SHORTCUT
+        is_same = kind is bool or kind is float or (kind is int and value in _INT64) or (kind is str and NUL not in value)
+        return value if is_same else NO_SHORTCUT
 
     return answer
 
@@ -80,7 +82,7 @@ def _comparison(root: str, name: str, compare: Callable[[Any, Any], bool], liter
         if value is None:
             return UNKNOWN
         kind = type(value)
-        if kind not in kinds or (kind is int and value not in _INT64):
+        if kind not in kinds or (kind is int and value not in _INT64) or (kind is str and NUL in value):
             return NO_SHORTCUT
         return compare(value, literal)
 
