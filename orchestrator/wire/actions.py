@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -127,11 +128,15 @@ def _value(value: Any) -> bytes:
 
 
 def _integer(value: int) -> bytes:
-    return b"\x04" + long(value) if -(1 << 63) <= value < 1 << 63 else _json(value)
+    return b"\x04" + long(value) if -(1 << 63) <= value < 1 << 63 else b"\x08" + text(str(value))
 
 
 def _json(value: Any) -> bytes:
-    return b"\x0a" + text(orjson.dumps(value, default=_plain, option=_JSON).decode())
+    try:
+        found = orjson.dumps(value, default=_plain, option=_JSON).decode()
+    except TypeError:  # integers beyond 64 bits; slower, but an odd value must not stop a block
+        found = json.dumps(value, default=_plain, sort_keys=True)
+    return b"\x0a" + text(found)
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from orchestrator.wire.shape import Schema, branches
+from orchestrator.wire.shape import Schema, branches, names_in
 from orchestrator.wire.values import Names, resolve, type_of
 
 # What a reader's type may have been written as (Avro specification, "Schema Resolution").
@@ -22,8 +22,8 @@ _MEANING: Final = ("logicalType", "scale", "size")
 
 
 def incompatibilities(writer: Schema, reader: Schema) -> list[str]:
-    """Give what keeps records of `writer` from being read as `reader`, as sentences."""
-    return _compare(writer, reader, "", {}, {})
+    """Give what keeps records of `writer` from being read as `reader`, as sentences. Both come from `fastavro.parse_schema`."""
+    return _compare(writer, reader, "", names_in(writer), names_in(reader))
 
 
 def _compare(writer: Schema, reader: Schema, path: str, written: Names, read: Names) -> list[str]:

@@ -18,7 +18,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from orchestrator.language.problems import nearest
-from orchestrator.wire.shape import Schema, branches
+from orchestrator.wire.shape import Schema, branches, without_logical_types
 from orchestrator.wire.values import Names, resolve, type_of
 
 Fault = str
@@ -51,8 +51,6 @@ def normaliser(schema: Schema, names: Names) -> Normalise:
         return _COLLECTIONS[kind](normaliser(schema["items" if kind == "array" else "values"], names))
     if kind == "enum":
         return _enum(schema["symbols"])
-    if isinstance(kind, (dict, list)):
-        return normaliser(kind, names)
     return _logical(schema)
 
 
@@ -61,7 +59,7 @@ def record_normaliser(fields: list[dict[str, Any]], names: Names) -> Normalise:
     table: dict[str, tuple[Normalise, Any]] = {}
     for field in fields:
         each = normaliser(field["type"], names)
-        table[field["name"]] = (each, _default(field, each))
+        table[field["name"]] = (each, _default(field, names))
 
     def normalise(value: Any, path: str, faults: list[Fault]) -> Any:
         if not isinstance(value, Mapping):
@@ -99,14 +97,19 @@ def epoch_ms(value: Any) -> int | None:
     return (since.days * 86_400 + since.seconds) * 1000 + since.microseconds // 1000
 
 
-def _default(field: dict[str, Any], each: Normalise) -> Any:
+def _default(field: dict[str, Any], names: Names) -> Any:
+    """Give a field's default as Avro writes it into schemas: without logical types, and bytes as text of as many letters."""
     if "default" not in field:
         return _ABSENT
+    value, plain_names = field["default"], {name: without_logical_types(each) for name, each in names.items()}
+    first = without_logical_types(field["type"][0] if isinstance(field["type"], list) else field["type"])
+    if isinstance(value, str) and type_of(resolve(first, plain_names)) in ("bytes", "fixed"):
+        return value.encode("latin-1")
     faults: list[Fault] = []
-    value = each(field["default"], field["name"], faults)
+    found = normaliser(first, plain_names)(value, field["name"], faults)
     if faults:
         raise ValueError(f"the default of {faults[0]}")
-    return value
+    return found
 
 
 def _wrong(value: Any, path: str, expected: str, faults: list[Fault]) -> None:

@@ -25,7 +25,7 @@ from orchestrator.names import CUSTOMER_ID, EVENT_ID, OCCURRED_AT, RESERVED_EVEN
 from orchestrator.wire import framing, shape
 from orchestrator.wire.evolution import incompatibilities
 from orchestrator.wire.normalise import epoch_ms, record_normaliser
-from orchestrator.wire.values import Convert, Names, Unsupported, conversion, field_type, resolve
+from orchestrator.wire.values import Convert, Names, conversion, field_type, resolve
 
 _RESERVED_TYPES: Final[Mapping[str, FieldType]] = {EVENT_ID: "string", CUSTOMER_ID: "string", OCCURRED_AT: "timestamp"}
 
@@ -47,13 +47,12 @@ class EventType:
     )  # fmt: skip
 
     def __init__(self, schema: dict[str, Any]) -> None:
-        """`schema` has passed `_faults`; raises Unsupported or ValueError for what only shows here."""
-        names: Names = {}
-        resolve(schema, names)
+        """`schema` comes from `fastavro.parse_schema` and has no `faults`; raises ValueError for what only shows here."""
+        names = shape.names_in(schema)
         self.schema = schema
         self.type: str = schema["event_type"]
         self.version: str = schema["event_version"]
-        self.name = shape.full_name(schema["name"], schema.get("namespace", ""))
+        self.name: str = schema["name"]
         self.fingerprint = bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
         self.schema_id = self.fingerprint.hex()
         self.frame = framing.single_object(self.fingerprint)
@@ -196,17 +195,13 @@ class _Reader:
 
     def read_file(self, path: Path, *, is_current: bool) -> None:
         try:
-            schema = json.loads(path.read_text(encoding="utf-8"))
-            fastavro.parse_schema(schema)
-            found = faults(schema)
-            if not found:
-                event = EventType(schema)
-                found = self._place(path, event, is_current)
+            schema: Any = fastavro.parse_schema(json.loads(path.read_text(encoding="utf-8")))
+            found = faults(schema) or self._place(path, EventType(schema), is_current)
         except json.JSONDecodeError as error:
             found = [f"not JSON: line {error.lineno}, column {error.colno}: {error.msg}"]
         except UnicodeDecodeError:
             found = ["not UTF-8 text"]
-        except (SchemaParseException, UnknownType, Unsupported, ValueError, TypeError, KeyError, AttributeError) as error:
+        except (SchemaParseException, UnknownType, ValueError, TypeError, KeyError, AttributeError) as error:
             found = [f"not an Avro schema: {type(error).__name__}: {error}"]
         self._problems += [f"{path}: {each}" for each in found]
 
@@ -239,10 +234,11 @@ class _Reader:
 
 
 def faults(schema: Any) -> list[str]:
-    """Give what keeps a valid Avro schema from being an event of ours, as sentences."""
+    """Give what keeps a parsed Avro schema from being an event of ours, as sentences."""
     if not isinstance(schema, dict) or schema.get("type") != "record":
         return ["an event is a record"]
     found = shape.faults(schema)
+    names = shape.names_in(schema)
     for attribute in ("event_type", "event_version"):
         if not isinstance(schema.get(attribute), str) or not schema[attribute]:
             found.append(f'the record lacks the attribute "{attribute}" (text)')
@@ -250,7 +246,7 @@ def faults(schema: Any) -> list[str]:
     for name, expected in _RESERVED_TYPES.items():
         if name not in declared:
             found.append(f"the field {name} is missing")
-        elif field_type(declared[name]["type"], {}) != expected or isinstance(declared[name]["type"], list):
+        elif field_type(declared[name]["type"], names) != expected or isinstance(declared[name]["type"], list):
             found.append(f"the field {name} must be {'a timestamp-millis' if expected == 'timestamp' else 'a string'}")
     return found + [fault for field in schema["fields"] for fault in _spread_faults(field)]
 

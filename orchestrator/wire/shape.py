@@ -18,7 +18,7 @@ Schema = Any  # parsed JSON: a name, a union as list, or a mapping
 def faults(schema: Schema) -> list[str]:
     """Give what is hostile or too big in a schema, as sentences; an empty list means that decoding by it is safe.
 
-    `schema` is as written (names are resolved here) and known to be valid Avro.
+    `schema` comes from `fastavro.parse_schema`, so it is valid Avro and all its names are full names.
     """
     inspection = _Inspection()
     inspection.visit(schema, "", 1)
@@ -34,65 +34,67 @@ class _Inspection:
         self._named: dict[str, Schema] = {}
         self._open: list[str] = []
 
-    def visit(self, schema: Schema, path: str, depth: int, namespace: str = "") -> None:
+    def visit(self, schema: Schema, path: str, depth: int) -> None:
         if depth > MAX_DEPTH:
             self.found.append(f"{path or 'the record'} is nested more than {MAX_DEPTH} deep")
-            return
-        if isinstance(schema, list):
+        elif isinstance(schema, list):
             for branch in schema:
-                self.visit(branch, path, depth + 1, namespace)
+                self.visit(branch, path, depth + 1)
         elif isinstance(schema, str):
-            self._visit_name(full_name(schema, namespace), path, depth)
-        elif schema["type"] in ("record", "error"):
-            self._visit_record(schema, path, depth, namespace)
+            self._visit_name(schema, path, depth)
+        elif schema["type"] == "record":
+            self._visit_record(schema, path, depth)
         elif schema["type"] in ("array", "map"):
-            self._visit_collection(schema, path, depth, namespace)
+            self._visit_collection(schema, path, depth)
         elif schema["type"] in ("enum", "fixed"):
-            self._named[_own_name(schema, namespace)] = schema
-        else:
-            self.visit(schema["type"], path, depth, namespace)
+            self._named[schema["name"]] = schema
 
     def _visit_name(self, name: str, path: str, depth: int) -> None:
         if name in self._open:
             self.found.append(f"{path} contains the record {name} that it stands in: recursive schemas are refused")
         elif name in self._named:
-            self.visit(self._named[name], path, depth, name.rpartition(".")[0])
+            self.visit(self._named[name], path, depth)
 
-    def _visit_record(self, schema: Schema, path: str, depth: int, namespace: str) -> None:
-        name = _own_name(schema, namespace)
-        self._named[name] = schema
-        self._open.append(name)
+    def _visit_record(self, schema: Schema, path: str, depth: int) -> None:
+        self._named[schema["name"]] = schema
+        self._open.append(schema["name"])
+        seen: set[str] = set()
         for field in schema["fields"]:
             self.fields += 1
+            inner = f"{path}.{field['name']}" if path else field["name"]
+            if field["name"] in seen:
+                self.found.append(f"{inner} is there twice")
+            seen.add(field["name"])
             if self.fields <= MAX_FIELDS:
-                self.visit(field["type"], _join(path, field["name"]), depth + 1, name.rpartition(".")[0])
+                self.visit(field["type"], inner, depth + 1)
         self._open.pop()
 
-    def _visit_collection(self, schema: Schema, path: str, depth: int, namespace: str) -> None:
+    def _visit_collection(self, schema: Schema, path: str, depth: int) -> None:
         items = schema["items"] if schema["type"] == "array" else schema["values"]
-        self.visit(items, path, depth + 1, namespace)
-        if schema["type"] == "array" and self._is_weightless(items, namespace):
+        self.visit(items, path, depth + 1)
+        if schema["type"] == "array" and self._is_weightless(items):
             self.found.append(f"{path} is an array whose items take no bytes: a few bytes could ask for any number of them")
 
-    def _is_weightless(self, schema: Schema, namespace: str, guard: int = 0) -> bool:
+    def _is_weightless(self, schema: Schema, guard: int = 0) -> bool:
         if isinstance(schema, list) or guard > MAX_DEPTH:
             return False
         if isinstance(schema, str):
-            named = self._named.get(full_name(schema, namespace))
-            return schema == "null" or (named is not None and self._is_weightless(named, namespace, guard + 1))
-        if schema["type"] in ("record", "error"):
-            return all(self._is_weightless(field["type"], namespace, guard + 1) for field in schema["fields"])
-        if schema["type"] == "fixed":
-            return bool(schema["size"] == 0)
-        return bool(schema["type"] == "null")
+            return schema == "null" or (schema in self._named and self._is_weightless(self._named[schema], guard + 1))
+        if schema["type"] == "record":
+            return all(self._is_weightless(field["type"], guard + 1) for field in schema["fields"])
+        return bool(schema["type"] == "null" or schema.get("size") == 0)
 
 
-def full_name(name: str, namespace: str) -> str:
-    """Give a name with its namespace; the primitive types have none."""
-    return name if "." in name or not namespace or name in PRIMITIVES else f"{namespace}.{name}"
-
-
-PRIMITIVES: Final = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
+def names_in(schema: Schema) -> dict[str, Schema]:
+    """Give the named types that a parsed schema defines, by their full names."""
+    if isinstance(schema, list):
+        return {name: each for branch in schema for name, each in names_in(branch).items()}
+    if not isinstance(schema, dict):
+        return {}
+    found = {schema["name"]: schema} if schema["type"] in ("record", "enum", "fixed") else {}
+    inner = [field["type"] for field in schema.get("fields", ())]
+    inner += [schema[key] for key in ("items", "values") if key in schema]
+    return found | {name: each for part in inner for name, each in names_in(part).items()}
 
 
 def without_logical_types(schema: Schema) -> Schema:
@@ -101,7 +103,8 @@ def without_logical_types(schema: Schema) -> Schema:
         return [without_logical_types(branch) for branch in schema]
     if not isinstance(schema, dict):
         return schema
-    plain = {key: value for key, value in schema.items() if key != "logicalType"}
+    # fastavro's own marks (`__...`) go too: they would make it take the copy for parsed, with the named types of the original.
+    plain = {key: value for key, value in schema.items() if key != "logicalType" and not key.startswith("__")}
     for key in plain.keys() & {"type", "items", "values"}:
         plain[key] = without_logical_types(plain[key])
     if "fields" in plain:
@@ -112,11 +115,3 @@ def without_logical_types(schema: Schema) -> Schema:
 def branches(schema: Schema) -> Iterator[Schema]:
     """Give the branches of a union other than null, or the schema itself where it is no union."""
     yield from (b for b in schema if b != "null") if isinstance(schema, list) else (schema,)
-
-
-def _own_name(schema: Schema, namespace: str) -> str:
-    return full_name(schema["name"], schema.get("namespace", namespace))
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name

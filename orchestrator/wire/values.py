@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from orchestrator.language.catalog import FieldType
-from orchestrator.wire.shape import Schema, branches, full_name
+from orchestrator.wire.shape import Schema, branches
 
 Convert = Callable[[Any], Any]
 Names = dict[str, Schema]
@@ -45,13 +45,8 @@ class Unsupported(ValueError):  # noqa: N818 - a condition of the schema, named 
 
 
 def resolve(schema: Schema, names: Names) -> Schema:
-    """Replace a name by its definition and note the definition of a named type, so that later mentions find it."""
-    if isinstance(schema, str):
-        return names.get(schema, schema)
-    if isinstance(schema, dict) and "name" in schema:
-        names[full_name(schema["name"], schema.get("namespace", ""))] = schema
-        names[schema["name"]] = schema
-    return schema
+    """Replace the name of a named type by its definition."""
+    return names.get(schema, schema) if isinstance(schema, str) else schema
 
 
 def type_of(schema: Schema) -> str:
@@ -65,11 +60,8 @@ def field_type(schema: Schema, names: Names) -> FieldType:
     if len(choices) != 1:
         return "dyn"
     only = choices[0]
-    if isinstance(only, dict):
-        if isinstance(only["type"], (dict, list)):
-            return field_type(only["type"], names)
-        if only.get("logicalType") in _LOGICAL_FIELD_TYPES:
-            return _LOGICAL_FIELD_TYPES[only["logicalType"]]
+    if isinstance(only, dict) and only.get("logicalType") in _LOGICAL_FIELD_TYPES:
+        return _LOGICAL_FIELD_TYPES[only["logicalType"]]
     return _FIELD_TYPES.get(type_of(only), "dyn")
 
 
@@ -89,8 +81,6 @@ def conversion(schema: Schema, names: Names) -> Convert | None:
     if kind == "map":
         entry = conversion(schema["values"], names)
         return None if entry is None else lambda values: {key: entry(value) for key, value in values.items()}
-    if isinstance(kind, (dict, list)):
-        return conversion(kind, names)
     return _logical(schema)
 
 
