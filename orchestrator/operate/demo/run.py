@@ -183,9 +183,10 @@ class _Demo:
         return "handling events" if self._handled < self._produced else "all events handled; the last timers and reports"
 
     def _mark(self) -> tuple[int, ...]:
-        """Something that changes whenever anything happens."""
+        """Something that changes whenever anything comes about."""
         tally = self._tally
-        return tally.cycles, tally.sends, sum(tally.outcomes.values()), sum(tally.decisions.values())
+        positions = self._handled, tally.handled(self._topics.outcomes)
+        return *positions, tally.sends, sum(tally.outcomes.values()), sum(tally.decisions.values())
 
     def _is_answered(self) -> bool:
         """Whether all events are handled, all actions reported on, and all reports handled."""

@@ -92,7 +92,8 @@ class Tally:
         """Note how far a partition has come: source topic -> next offset."""
         self.cycles += 1
         for topic, offset in positions.items():
-            self.positions.setdefault(topic, {})[partition] = offset
+            known = self.positions.setdefault(topic, {})
+            known[partition] = max(offset, known.get(partition, 0))
 
 
 def _count_entry(tally: Tally, decision: Plain) -> None:
