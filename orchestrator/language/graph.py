@@ -19,6 +19,8 @@ class Graph:
     def check_targets(self, problems: Problems) -> None:
         """Report every state that is named and does not exist."""
         journey = self._journey
+        if not self._states:  # told already, and no name could be right
+            return
         named = [Target(journey.start, journey.start_place or journey.place)]
         for state in self._states.values():
             named += [Target(handler.go, handler.place) for handler in state.handlers]

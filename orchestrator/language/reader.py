@@ -2,7 +2,7 @@
 
 `Fields` is what every parser of this project takes: a mapping whose keys are asked for by name and type. Asking notes the
 key as known; `close()` reports each key nobody asked for, with the nearest known one. A getter that finds something wrong
-notes the problem and gives its default, so that one pass reports everything.
+notes the problem and gives its default, so that one pass reports everything. A missing key is reported by `close()`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 from orchestrator.language import codes
 from orchestrator.language.durations import parse_duration
 from orchestrator.language.model import Expr, Milliseconds, Place
-from orchestrator.language.problems import Problems
+from orchestrator.language.problems import Problems, nearest
 
 NAME_LENGTH: Final = 64
 EVENT_TYPE_LENGTH: Final = 128
@@ -54,6 +54,7 @@ class Fields:
         self.problems = problems
         self.what = what
         self._known: dict[str, None] = {}
+        self._missing: dict[str, None] = {}
         # A value of another shape is reported once, here; nothing is then reported as missing.
         self._broken = not isinstance(node.value, dict)
         self._values: dict[str, Node] = {} if self._broken else node.value
@@ -83,10 +84,10 @@ class Fields:
         found = self._values.get(key)
         if found is None:
             if required and not self._broken:
-                self.problems.error(self.place, codes.MISSING_KEY, f"{self.what} needs `{key}`")
+                self._missing[key] = None
             return None
         if found.value is None:
-            self.problems.error(found.place, codes.WRONG_TYPE, f"`{key}` has no value: write one or drop the key")
+            self.problems.error(self.key_at(key), codes.WRONG_TYPE, f"`{key}` has no value: write one or drop the key")
             return None
         return found
 
@@ -263,11 +264,14 @@ class Fields:
     __iter__ = keys
 
     def close(self) -> None:
-        """Report every key that nobody asked for."""
+        """Report every key that nobody asked for, and every required one that is missing; a misspelt one counts as there."""
         for key in self._values:
             if key not in self._known:
                 message = f"{self.what} has no setting `{key}`"
                 self.problems.error(self._key_places[key], codes.UNKNOWN_KEY, message, word=key, known=self._known)
+                self._missing.pop(nearest(key, self._known), None)
+        for key in self._missing:
+            self.problems.error(self.place, codes.MISSING_KEY, f"{self.what} needs `{key}`")
 
     def _one_or_more(self, key: str, required: bool) -> list[Node]:
         node = self.node(key, required=required)
