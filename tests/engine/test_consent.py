@@ -56,7 +56,7 @@ def test_on_suppressed_exits_or_moves(setting: str, kind: str, outcome: str) -> 
     world.event("began", "1m")
     world.consent("withdrawn", "30m")
     world.until("2h")
-    (over,) = [decision for decision in world.decisions("exited", "ended")]
+    (over,) = list(world.decisions("exited", "ended"))
     assert (over.kind, over.outcome) == (kind, outcome)
     assert over.reason == ("suppressed" if setting == "exit" else "")
 
@@ -142,10 +142,15 @@ def test_a1_the_command_carries_the_consent_it_rests_on() -> None:
 
 @pytest.mark.parametrize(
     "payload",
-    [{}, {"channel": "email", "purpose": "promotion"}, {"channel": "email", "purpose": "promotion", "status": "maybe"},
-     {"channel": "", "purpose": "promotion", "status": "granted"}, {"channel": "email", "purpose": "promotion", "status": "granted", "time": "now"},
-     {"channel": "email", "purpose": "promotion", "status": ["granted"]}],
-)  # fmt: skip
+    [
+        {},
+        {"channel": "email", "purpose": "promotion"},
+        {"channel": "email", "purpose": "promotion", "status": "maybe"},
+        {"channel": "", "purpose": "promotion", "status": "granted"},
+        {"channel": "email", "purpose": "promotion", "status": "granted", "time": "now"},
+        {"channel": "email", "purpose": "promotion", "status": ["granted"]},
+    ],
+)
 def test_a5_a_consent_change_that_says_nothing_usable_is_an_incident(payload: dict[str, object]) -> None:
     world = World(mail())
     world.event("consent.changed", "0s", **payload)

@@ -26,8 +26,8 @@ plain = st.recursive(
     max_leaves=6,
 )
 instances = st.builds(
-    Instance, id=st.binary(min_size=16, max_size=16), journey=names, version=st.integers(1, 99), key=names, started=times, state=names,
-    step=names, due=times, expires=times, visits=st.dictionaries(names, st.integers(1, 9), max_size=3),
+    Instance, id=st.binary(min_size=16, max_size=16), journey=names, version=st.integers(1, 99), key=names, started=times,
+    state=names, step=names, due=times, expires=times, visits=st.dictionaries(names, st.integers(1, 9), max_size=3),
     context=st.dictionaries(names, plain, max_size=3), kept=st.none() | st.lists(plain, max_size=2), parked=names,
 )  # fmt: skip
 documents = st.builds(
@@ -97,7 +97,6 @@ def test_a52_dedupe_agrees_with_a_plain_table(events: list[tuple[int, int]]) -> 
     for number, time in events:
         hashed = event_hash(str(number))
         repeat = dedupe.is_repeat(seen, hashed, time, rule)
-        table = {known: first for known, first in table.items()}
         assert repeat == (number in table and time < table[number] + 1000)
         if not repeat:
             table = {known: first for known, first in table.items() if first + 1000 > time} | {number: time}
