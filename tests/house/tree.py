@@ -16,7 +16,9 @@ _NOT_OURS: Final = frozenset({"__pycache__", "build", "dist", "node_modules", "s
 
 
 def files(top: Path = ROOT, suffix: str = "") -> Iterator[Path]:
-    """Every file under `top` that people wrote, hidden folders left out except `.ci`."""
+    """Every file under `top` that people wrote, hidden folders left out except `.ci`; none where there is no such folder."""
+    if not top.is_dir():
+        return
     for path in sorted(top.iterdir()):
         if path.name in _NOT_OURS or (path.name.startswith(".") and path.name not in {".ci", ".gitignore"}):
             continue
