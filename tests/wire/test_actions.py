@@ -20,7 +20,7 @@ from orchestrator.wire.ours import our_schema
 
 TEXT = st.text(max_size=70)
 INT64 = st.integers(-(1 << 63), (1 << 63) - 1)
-SCALARS = st.none() | st.booleans() | INT64 | st.floats(allow_nan=False) | TEXT
+SCALARS = st.none() | st.booleans() | INT64 | st.floats(allow_nan=False, allow_infinity=False) | TEXT
 VALUES = SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(TEXT, SCALARS, max_size=3)
 TIMES = st.integers(0, 4_000_000_000_000)
 ACTIONS = st.builds(
