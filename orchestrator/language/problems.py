@@ -36,11 +36,11 @@ class Problems:
 
     def error(self, place: Place, code: str, message: str, *, word: str = "", known: Iterable[str] = ()) -> None:
         """Note an error; where `word` is close to one of `known`, that one is suggested."""
-        self._found.append(Problem(place, code, message, "error", nearest(word, known)))
+        self._found.append(Problem(place, code, printable(message), "error", nearest(word, known)))
 
     def warning(self, place: Place, code: str, message: str) -> None:
         """Note something that is allowed but doubtful."""
-        self._found.append(Problem(place, code, message, "warning"))
+        self._found.append(Problem(place, code, printable(message), "warning"))
 
     def __iter__(self) -> Iterator[Problem]:
         return iter(sorted(set(self._found), key=lambda p: (p.place.path, p.place.line, p.place.column, p.code)))
@@ -49,6 +49,13 @@ class Problems:
     def has_errors(self) -> bool:
         """Whether anything forbids running this topology."""
         return any(p.severity == "error" for p in self._found)
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal would obey or a line would break at: messages quote what authors wrote."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -357,6 +357,11 @@ def test_every_problem_is_reported_at_once_in_the_order_of_the_file() -> None:
     ]
 
 
+def test_what_an_author_wrote_cannot_break_a_line_or_reach_a_terminal() -> None:
+    said = lines(journey(more='"a\\n\\e[31m": 1\n'))
+    assert said == ["j.yaml:6:1  ORC-120  the journey has no setting `a\\n\\x1b[31m`"]
+
+
 def test_two_journeys_cannot_have_one_id() -> None:
     assert lines(journey(), journey()) == ["j2.yaml:1:10  ORC-156  the journey 'j' is already used at j.yaml:1:10"]
 
