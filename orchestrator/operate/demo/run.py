@@ -11,12 +11,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from msgspec import Struct
 from rich.console import Console
 
 from orchestrator.errors import RunFailed, UsageError
+from orchestrator.language.model import Topology
 from orchestrator.names import Kind
 from orchestrator.operate.demo import cohort, dataset, story
 from orchestrator.operate.demo.advice import EVENTS_FILE, commands, program_name
@@ -29,9 +30,6 @@ from orchestrator.operate.demo.summary import Result, render
 from orchestrator.operate.demo.tally import Tally
 from orchestrator.operate.demo.watch import Kept, Topics, Watcher
 from orchestrator.wire.lines import EventLine
-
-if TYPE_CHECKING:
-    from orchestrator.operate.wiring import Wiring
 
 STUCK_S: Final = 30.0
 _LOOK_S: Final = 0.1
@@ -49,8 +47,8 @@ class Options(Struct, frozen=True):
 def run(options: Options, out: Console, progress: Console) -> None:
     """Run the demo and print the summary on `out`. Blocks for 10 to 60 s.
 
-    Raises KeyboardInterrupt after a signal, RunFailed when a process ends or nothing moves for 30 s, UsageError for a directory
-    that cannot be used; by then every process and every temporary file is gone.
+    Raises KeyboardInterrupt after a signal, RunFailed when a process ends or nothing moves for 30 s, InvalidTopology,
+    UsageError for a directory that cannot be used; by then every process and every temporary file is gone.
     """
     began = time.monotonic()
     with Interrupts() as interrupts, ExitStack() as stack, view_on(progress) as view:
@@ -102,11 +100,11 @@ class _Demo:
         """Read the topology, make the events, start the broker with its topics."""
         from orchestrator.operate.embedded import EmbeddedBroker
         from orchestrator.operate.topics import plan
-        from orchestrator.operate.wiring import load_wiring
+        from orchestrator.workspace import Workspace
 
         self.show("reading journeys, unpacking purchases")
-        wiring = load_wiring(self._options.topologies)
-        self._streams, self._topics = wiring.streams, _topics(wiring)
+        topology = Workspace.load(self._options.topologies).topology
+        self._streams, self._topics = topology.streams, _topics(topology)
         self._directory = self._stack.enter_context(_directory(self._options.keep))
         # The broker keeps nothing, so neither must the stores: the next run begins anew.
         self._state = self._stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestrator-state-"))
@@ -116,7 +114,7 @@ class _Demo:
             write_lines(self._events, self._directory / EVENTS_FILE)
             self._kept = self._stack.enter_context(closing(Kept(self._directory)))
         self.show("starting a broker")
-        topics = {spec.name: spec.partitions for spec in plan(wiring.streams, wiring.policy)}
+        topics = {spec.name: spec.partitions for spec in plan(topology.streams, topology.policy)}
         self._bootstrap = self._stack.enter_context(EmbeddedBroker(topics)).bootstrap
 
     def produce(self) -> None:
@@ -224,8 +222,8 @@ class _Demo:
         )
 
 
-def _topics(wiring: Wiring) -> Topics:
-    streams, policy = wiring.streams, wiring.policy
+def _topics(topology: Topology) -> Topics:
+    streams, policy = topology.streams, topology.policy
     return Topics(
         events=streams.events[0].topic,
         actions=tuple(sorted({channel.topic for channel in policy.channels.values()})),

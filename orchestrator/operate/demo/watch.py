@@ -77,7 +77,8 @@ class Kept:
         cause = {"event": handling["event"], "event_id": handling["event_id"]}
         for decision in handling["decisions"]:
             told = {"journey": decision["journey"] or "", "kind": decision["kind"], "reason": decision["reason"] or ""}
-            rest = {name: value for name, value in {**decision, **cause}.items() if value and name not in told}
+            detail = {name: iso(int(value)) if name == "deadline" else value for name, value in decision["detail"].items()}
+            rest = {name: value for name, value in {**decision, "detail": detail, **cause}.items() if value and name not in told}
             self._decisions.write(orjson.dumps({**head, **told, **rest}) + b"\n")
 
     def close(self) -> None:
