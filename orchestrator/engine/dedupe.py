@@ -10,9 +10,10 @@ from typing import Final
 
 from orchestrator.language.model import EventDedupe
 
-ENTRY: Final = 14
 _HASH: Final = 8
-_LATEST: Final = (1 << 48) - 1
+_TIME: Final = 6
+ENTRY: Final = _HASH + _TIME
+_LATEST: Final = (1 << 8 * _TIME) - 1
 
 
 def _time_of(seen: bytes, position: int) -> int:
@@ -35,6 +36,9 @@ def is_repeat(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> bool:
 def remember(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> tuple[bytes, int]:
     """Note an event; give the new memory and how many ids that were still in the window `rule.max` made it forget."""
     time = min(max(time, 0), _LATEST)
+    noted = hashed + time.to_bytes(_TIME, "big")
+    if not seen or _time_of(seen, len(seen) - ENTRY) <= time - rule.window_ms:
+        return noted, 0
     start, length = 0, len(seen)
     oldest_kept = time - rule.window_ms
     while start < length and _time_of(seen, start) <= oldest_kept:
@@ -42,6 +46,6 @@ def remember(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> tuple[
     place = length
     while place > start and _time_of(seen, place - ENTRY) > time:
         place -= ENTRY
-    seen = seen[start:place] + hashed + time.to_bytes(_LATEST.bit_length() // 8, "big") + seen[place:]
+    seen = seen[start:place] + noted + seen[place:]
     excess = len(seen) // ENTRY - rule.max
     return (seen, 0) if excess <= 0 else (seen[excess * ENTRY :], excess)

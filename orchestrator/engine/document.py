@@ -3,6 +3,8 @@
 Stored: 1 byte format, 8 bytes big-endian `next_due` (ms UTC), then the msgpack of `Document` as nested arrays. The fixed head
 lets the timer calendar be checked and rebuilt without decoding. A field is only ever added at the end of a Struct, with a
 default, so that older documents decode; anything else needs a new format byte.
+
+The Structs here, and those of records and handlings, are trees: the collector need not look for cycles in them (`gc=False`).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ HEAD: Final = struct.Struct(">BQ")
 _DUE: Final = struct.Struct(">Q")
 
 
-class Instance(Struct, array_like=True):
+class Instance(Struct, array_like=True, gc=False):
     """One customer on one journey. Times are ms UTC, 0 for none.
 
     `id` is the UUID's 16 bytes. `step` is where it waits or stands parked, "" where it rests in its state. `kept` belongs to the
@@ -41,7 +43,7 @@ class Instance(Struct, array_like=True):
     parked: str = ""
 
 
-class Consent(Struct, array_like=True):
+class Consent(Struct, array_like=True, gc=False):
     """The newest consent for a channel and purpose, either of which may be "*". `expiry` is ms UTC, 0 where it does not say."""
 
     channel: str
@@ -53,7 +55,7 @@ class Consent(Struct, array_like=True):
     expiry: int = 0
 
 
-class Marker(Struct, array_like=True):
+class Marker(Struct, array_like=True, gc=False):
     """That a customer was on a journey, for one key: when last entered and ended, ms UTC, 0 for not yet.
 
     `entered_by` holds 8-byte hashes of the event ids that it entered by, oldest first (ruling A10).
@@ -64,7 +66,7 @@ class Marker(Struct, array_like=True):
     entered_by: bytes = b""
 
 
-class Document(Struct, array_like=True):
+class Document(Struct, array_like=True, gc=False):
     """What is known of one customer.
 
     `seen` is for `engine.dedupe`. `instances` stand oldest first, then by id (rule T7). `markers` go by `marker_name`.
@@ -114,7 +116,7 @@ def decode(stored: bytes | None) -> Document:
         return Document()
     if stored[0] != FORMAT:
         raise ValueError(f"document format {stored[0]} is not {FORMAT}: written by a newer version")
-    return _decode(memoryview(stored)[HEAD.size :])
+    return _decode(stored[HEAD.size :])
 
 
 def next_due(stored: bytes | None) -> int:

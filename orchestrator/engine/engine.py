@@ -70,15 +70,14 @@ class Engine:
         try:
             if customer.document is None:
                 customer.document = decode(customer.stored)
-            turn = Turn(self.program, customer.id, customer.document, record.time, record)
-            turn.clock = clock
+            handling = Handling(customer.id, record.time, record.type, record.event_id)
+            turn = Turn(self.program, customer.id, customer.document, record.time, clock, record, handling)
             handle.run(turn, record, route)
             customer.keep(customer.document)
         except Exception as error:
             customer.document = None
             handlings.append(_failed(Handling(customer.id, record.time, record.type, record.event_id), error, turn))
             return handlings
-        handling = turn.handling
         if handling.decisions or handling.incidents or handling.counts:
             handlings.append(handling)
         return handlings
@@ -95,7 +94,7 @@ class Engine:
         try:
             if customer.document is None:
                 customer.document = decode(customer.stored)
-            turn = Turn(self.program, customer.id, customer.document, due)
+            turn = Turn(self.program, customer.id, customer.document, due, due, None, Handling(customer.id, due))
             timers.run(turn)
             customer.keep(customer.document)
         except Exception as error:

@@ -39,7 +39,7 @@ def run(turn: Turn, record: Record, route: Route) -> None:
 def _is_repeat(turn: Turn, record: Record, route: Route) -> bool:
     """Rule I2: count a repeat and log it for each journey that it could have entered (ruling A32); remember what is new."""
     document, rule = turn.document, turn.program.policy.dedupe_events
-    hashed = event_hash(record.event_id)
+    hashed = turn.hashed = event_hash(record.event_id)
     if hashed in document.seen and dedupe.is_repeat(document.seen, hashed, record.time, rule):
         turn.count(Count.DUPLICATE_EVENTS)
         for journey in route.entries:
@@ -57,6 +57,7 @@ def _exit(turn: Turn, event_type: str) -> None:
         journey = _program_of(turn, instance)
         if journey is None or event_type not in journey.exits or not turn.is_for(journey, instance):
             continue
+        turn.at_work = instance
         walk = Walk(turn, instance, journey)
         for leave in journey.exits[event_type]:
             if walk.holds(leave.when):
@@ -75,6 +76,7 @@ def _offer(turn: Turn, instance: Instance, event_type: str) -> None:
         step = None
     if (handlers is None and step is None) or not turn.is_for(journey, instance):
         return
+    turn.at_work = instance
     walk = Walk(turn, instance, journey)
     for handler in handlers or ():
         if walk.holds(handler.when):

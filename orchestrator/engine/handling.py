@@ -7,7 +7,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 
-class Decision(Struct, omit_defaults=True):
+class Decision(Struct, omit_defaults=True, gc=False):
     """One line of the decision log. Empty text means that the field does not apply.
 
     `at`, customer, event and event_id are those of the Handling. `detail` holds what only some kinds have, as text.
@@ -29,7 +29,7 @@ class Decision(Struct, omit_defaults=True):
     detail: dict[str, str] | None = None
 
 
-class ConsentUsed(Struct, frozen=True, omit_defaults=True):
+class ConsentUsed(Struct, frozen=True, omit_defaults=True, gc=False):
     """The consent record that allowed a send (rule A1). `status` is granted, unknown (policy allows) or not_required."""
 
     status: str
@@ -38,7 +38,7 @@ class ConsentUsed(Struct, frozen=True, omit_defaults=True):
     version: str = ""
 
 
-class Action(Struct, omit_defaults=True):
+class Action(Struct, omit_defaults=True, gc=False):
     """A command to a channel service (rule A1). Consumers dedupe on `action_id` and honour `expires_at`."""
 
     kind: Literal["send", "call", "cancel"]
@@ -64,7 +64,7 @@ class Action(Struct, omit_defaults=True):
     handoff: dict[str, Any] | None = None
 
 
-class Incident(Struct, omit_defaults=True):
+class Incident(Struct, omit_defaults=True, gc=False):
     """Something an operator must see, decided by the engine. `message` holds no customer data."""
 
     reason: str
@@ -77,7 +77,7 @@ class Incident(Struct, omit_defaults=True):
     stage: Literal["engine", "timer"] = "engine"
 
 
-class Handling(Struct):
+class Handling(Struct, gc=False):
     """The outputs of one handling, in order. `at` is the record's time or the timers' due instant, ms UTC.
 
     `counts` holds what is counted and is no decision, by `names.Count`. `profile` holds what journeys set in the profile, to be

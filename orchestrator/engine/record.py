@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 
-class Record(Struct):
+class Record(Struct, gc=False):
     """One fact about a customer. `time` is the Kafka timestamp in ms UTC (rule T2); `event_id` is "" where none was given.
 
     `payload` maps field names to plain values; timestamps in it are integer ms, decimals are floats; null fields may be there.

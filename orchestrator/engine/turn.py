@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import Struct, field
+
 from orchestrator import names
 from orchestrator.engine.document import Document, Instance
 from orchestrator.engine.handling import Handling, Incident
@@ -16,41 +18,36 @@ if TYPE_CHECKING:
     from orchestrator.engine.arbitration import Candidate
     from orchestrator.engine.program import JourneyProgram, Program
 
-_NO_CONTEXT: Final[Mapping[str, Any]] = {}
+_NOTHING: Final[Mapping[str, Any]] = {}
 
 
-class Turn:
+class Turn(Struct, eq=False):
     """The customer's document, the record (None for timers), the logical time and the outputs so far.
 
-    `now` is the record's time or the timers' due instant; `clock` the partition's clock; both ms UTC. `at_work` is the
-    instance being moved, so that a failure can be pinned to it.
+    `now` is the record's time or the timers' due instant; `clock` the partition's clock; both ms UTC. `hashed` is the event id's
+    hash, empty without one. `at_work` is the instance being moved, so that a failure can be pinned to it.
     """
 
-    __slots__ = (
-        "_event", "_functions", "_keys", "_profile", "at_work", "clock", "customer", "document", "handling", "now", "pending",
-        "program", "record", "transitions",
-    )  # fmt: skip
-
-    def __init__(self, program: Program, customer: str, document: Document, now: int, record: Record | None = None) -> None:
-        self.program = program
-        self.customer = customer
-        self.document = document
-        self.now = now
-        self.clock = now
-        self.record = record
-        self.handling = Handling(customer, now) if record is None else Handling(customer, now, record.type, record.event_id)
-        self.pending: list[Candidate] = []
-        self.transitions = 0
-        self.at_work: Instance | None = None
-        self._event: Mapping[str, Any] | None = None
-        self._profile: Mapping[str, Any] | None = None
-        self._functions: Mapping[str, Callable[..., Any]] | None = None
-        self._keys: dict[tuple[str, int], str] = {}
+    program: Program
+    customer: str
+    document: Document
+    now: int
+    clock: int
+    record: Record | None
+    handling: Handling
+    hashed: bytes = b""
+    pending: list[Candidate] = field(default_factory=list)
+    transitions: int = 0
+    at_work: Instance | None = None
+    _event: Mapping[str, Any] | None = None
+    _profile: Mapping[str, Any] | None = None
+    _functions: Mapping[str, Callable[..., Any]] | None = None
+    _keys: dict[tuple[str, int], str] = field(default_factory=dict)
 
     @property
     def payload(self) -> Mapping[str, Any]:
         """The record's payload; nothing after a timer."""
-        return _NO_CONTEXT if self.record is None else self.record.payload
+        return _NOTHING if self.record is None else self.record.payload
 
     @property
     def event(self) -> Mapping[str, Any] | None:
@@ -62,6 +59,8 @@ class Turn:
     @property
     def profile(self) -> Mapping[str, Any]:
         """The profile as expressions see it."""
+        if not self.document.profile:
+            return _NOTHING
         if self._profile is None:
             self._profile = {name: value for name, (value, _) in self.document.profile.items() if value is not None}
         return self._profile
@@ -78,7 +77,7 @@ class Turn:
 
     def evaluate(self, expression: Expression) -> Any:
         """Evaluate where there is no instance yet: at entry, and for keys."""
-        return expression.evaluate(self.scope(_NO_CONTEXT, self.event))
+        return expression.evaluate(self.scope(_NOTHING, self.event))
 
     def key_of(self, journey: JourneyProgram) -> str | None:
         """Give the key that the record has for a journey: "" where it has none, None where it is no key (ruling A36)."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from orchestrator.engine.document import Instance, marker_name
 from orchestrator.engine.handling import Decision, Incident
@@ -25,18 +26,14 @@ TRANSITIONS: Final = 100  # state entries in one handling, after which a journey
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Walk:
-    """One instance in one handling. `event` is what its steps see as `event` (ruling A46)."""
+class Walk(Struct, eq=False):
+    """One instance in one handling. `event` is what its steps see as `event`, None for the record's own (ruling A46)."""
 
-    __slots__ = ("_id", "event", "instance", "journey", "turn")
-
-    def __init__(self, turn: Turn, instance: Instance, journey: JourneyProgram) -> None:
-        self.turn = turn
-        self.instance = instance
-        self.journey = journey
-        self.event: Mapping[str, Any] | None = None
-        self._id = ""
-        turn.at_work = instance
+    turn: Turn
+    instance: Instance
+    journey: JourneyProgram
+    event: Mapping[str, Any] | None = None
+    _id: str = ""
 
     @property
     def id(self) -> str:
