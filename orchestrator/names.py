@@ -52,7 +52,7 @@ class Header:
     ERROR_PARTITION: Final = "__streams.errors.partition"
     ERROR_OFFSET: Final = "__streams.errors.offset"
 
-    INCIDENT_ID: Final = "orchestrator.incident.id"  # topic-partition-offset, or topic-partition-offset/index for engine incidents
+    INCIDENT_ID: Final = "orchestrator.incident.id"  # topic-partition-offset, /index after it for the engine's
     INCIDENT_REASON: Final = "orchestrator.incident.reason"
     INCIDENT_STAGE: Final = "orchestrator.incident.stage"  # gate | engine | timer | size
     SOURCE_TIMESTAMP: Final = "orchestrator.source.timestamp"

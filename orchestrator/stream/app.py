@@ -16,7 +16,7 @@ from orchestrator.stream.worker import JourneyWorker, WorkerConfig
 SESSION_TIMEOUT_S = 10
 
 
-class JourneyApp(faust.App):  # type: ignore[misc]
+class JourneyApp(faust.App):
     """A Faust app whose data path is the worker's."""
 
     def __init__(self, config: WorkerConfig) -> None:

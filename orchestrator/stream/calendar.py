@@ -64,7 +64,7 @@ class Calendar:
         self.earliest = min(candidates)
 
     def armed(self, entries: list[tuple[int, bytes]]) -> None:
-        """Note entries that are being written to RocksDB now. The cursor will meet those ahead of it; the others are kept here."""
+        """Note entries that are being written to RocksDB now. Those that the cursor has passed are kept here."""
         for entry in entries:
             self.earliest = min(self.earliest, entry[0])
             if entry <= self._cursor:

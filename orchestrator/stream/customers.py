@@ -9,21 +9,23 @@ from faust.tables.table import Table
 from faust.types import TP
 
 
-class CustomerTable(Table):  # type: ignore[misc]
+class CustomerTable(Table[str, bytes]):
     """Customer id to stored document, for the partitions of this worker. Reads see committed state only."""
 
-    def __getitem__(self, customer: str) -> bytes:
+    app: Any  # a JourneyApp
+
+    def __getitem__(self, key: str) -> bytes:
         """Give a customer's stored document. Raises KeyError where there is none, or another worker has it. Blocks on disk."""
-        stored: bytes | None = self.app.worker.stored_document(customer)
+        stored: bytes | None = self.app.worker.stored_document(key)
         if stored is None:
-            raise KeyError(customer)
+            raise KeyError(key)
         return stored
 
-    def __setitem__(self, customer: str, value: Any) -> None:
+    def __setitem__(self, key: str, value: Any) -> None:
         """Refuse: a write outside the cycle would be neither in the changelog nor exactly once."""
         raise TypeError("customers change only by events: produce one; the worker's cycle writes the table")
 
-    def __delitem__(self, customer: str) -> None:
+    def __delitem__(self, key: str) -> None:
         """Refuse, as for writes."""
         raise TypeError("customers are deleted only by an event privacy.erasure_requested")
 
@@ -31,8 +33,10 @@ class CustomerTable(Table):  # type: ignore[misc]
         """Do nothing: the worker opens the stores."""
 
 
-class CustomerTables(TableManager):  # type: ignore[misc]
+class CustomerTables(TableManager):
     """Faust's table manager with its recovery left out: a partition's state is opened by the worker."""
+
+    app: Any  # a JourneyApp
 
     async def on_start(self) -> None:
         """Start the worker, then let Faust subscribe."""

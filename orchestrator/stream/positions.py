@@ -42,7 +42,7 @@ def _read_metadata(text: str | None) -> tuple[int, int, int]:
 
 
 def committed(consumer: Consumer, topics: Sequence[str], partition: int) -> Committed | None:
-    """Read the group's offsets of one partition; None where it has none. Stable offsets only: the call waits for an open transaction."""
+    """Read the group's offsets of one partition; None where it has none. Waits for a transaction that is about to move them."""
     try:
         found = consumer.committed([TopicPartition(t, partition) for t in topics], timeout=_TIMEOUT_S)
     except KafkaException as error:
@@ -57,7 +57,10 @@ def committed(consumer: Consumer, topics: Sequence[str], partition: int) -> Comm
 
 
 def journal_tail(consumer: Consumer, topic: str, partition: int) -> Committed | None:
-    """Read a position from the last record of a partition's journal, None where it is empty. Replaces the consumer's assignment."""
+    """Read a position from the last record of a partition's journal, None where it is empty.
+
+    The consumer loses its assignment.
+    """
     low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT_S)
     reach = _LOOK_BACK
     while high > low:

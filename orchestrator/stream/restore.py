@@ -150,6 +150,7 @@ class Restorer:
 
     def _batch(self, store: PartitionStore, progress: _Progress) -> None:
         documents: dict[bytes, bytes | None] = {}
+        message: Any
         for message in self._reader.consume(_BATCH, 0.2):
             error = message.error()
             if error is None:

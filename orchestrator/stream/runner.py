@@ -7,9 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from typing import Final
-
-from confluent_kafka.admin import ClusterMetadata
+from typing import Any, Final
 
 from orchestrator.errors import TopicMismatch
 from orchestrator.kafka import partition_counts, wait_for_broker
@@ -58,7 +56,7 @@ def app_from_environment() -> JourneyApp:
     return make_app(Settings.load(), lambda line: log.warning("kafka_unreachable", detail=line))
 
 
-def _check_topics(topology: Topology, metadata: ClusterMetadata) -> None:
+def _check_topics(topology: Topology, metadata: Any) -> None:
     streams, counts = topology.streams, partition_counts(metadata)
     needed = {streams.outcomes, streams.transitions, streams.incidents, streams.changelog, streams.journal}
     needed |= {t.topic for t in streams.events} | {c.topic for c in topology.policy.channels.values()}

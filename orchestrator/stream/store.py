@@ -170,7 +170,7 @@ def _timer_key(due: int, customer: bytes) -> bytes:
 
 
 def move_aside(path: Path) -> Path:
-    """Rename a store that cannot be trusted to `<name>.bad-<seconds>`, keeping only the latest such copy, and give the new name."""
+    """Rename a store that cannot be trusted to `<name>.bad-<seconds>`, keep no older such copy, and give the new name."""
     for old in path.parent.glob(f"{path.name}.bad-*"):
         shutil.rmtree(old, ignore_errors=True)
     target = path.with_name(f"{path.name}.bad-{int(time.time())}")

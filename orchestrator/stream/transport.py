@@ -34,9 +34,10 @@ MAX_OUTSTANDING: Final = 20_000
 _IDLE_S: Final = 0.05
 
 
-class Consumer(base.Consumer):  # type: ignore[misc]
+class Consumer(base.Consumer):
     """The one consumer of a worker: member of the group, reader of every source topic."""
 
+    app: Any  # a JourneyApp
     consumer_stopped_errors: ClassVar[tuple[type[BaseException], ...]] = ()
 
     group_metadata: Any = None
@@ -185,7 +186,7 @@ class Consumer(base.Consumer):  # type: ignore[misc]
         else:
             log.warning("fetch_error", error=error.name(), where=where)
 
-    @Service.task  # type: ignore[untyped-decorator]
+    @Service.task
     async def _poll(self) -> None:
         # Begins with the first subscription: Faust starts its own fetcher only after an assignment, which needs polling.
         loop = asyncio.get_running_loop()
@@ -201,11 +202,11 @@ class Consumer(base.Consumer):  # type: ignore[misc]
             if self._outstanding > MAX_OUTSTANDING:
                 await self.sleep(0.005)
 
-    def _to_message(self, tp: TP, block: Block) -> ConsumerMessage:
+    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         # A message whose generation is not the app's is skipped by Faust without a word.
-        offset = block[-1].offset() if block else -1
+        offset = record[-1].offset() if record else -1
         return ConsumerMessage(
-            tp.topic, tp.partition, offset, 0.0, 0, [], None, block, None, 0, 0, tp, generation_id=self._generation
+            tp.topic, tp.partition, offset, 0.0, 0, [], None, record, None, 0, 0, tp, generation_id=self._generation
         )  # fmt: skip
 
     # What Faust asks of a consumer.
@@ -246,7 +247,8 @@ class Consumer(base.Consumer):  # type: ignore[misc]
 
     async def position(self, tp: TP) -> int | None:
         """Give the next offset of a partition as the worker stands."""
-        return self.app.worker.next_offset(tp)  # type: ignore[no-any-return]
+        offset: int | None = self.app.worker.next_offset(tp)
+        return offset
 
     def highwater(self, tp: TP) -> int:
         """Give -1: the worker's own metrics tell the lag."""
@@ -274,15 +276,15 @@ class Consumer(base.Consumer):  # type: ignore[misc]
         return TP(topic, partition)
 
 
-class Fetcher(base.Fetcher):  # type: ignore[misc]
+class Fetcher(base.Fetcher):
     """Faust's fetcher, idle: the consumer's own poll thread fetches."""
 
-    @Service.task  # type: ignore[untyped-decorator]
+    @Service.task
     async def _fetcher(self) -> None:
         return
 
 
-class Producer(base.Producer):  # type: ignore[misc]
+class Producer(base.Producer):
     """Faust's producer, closed: everything the worker says goes out in the cycle's transaction."""
 
     async def send(self, *args: Any, **kwargs: Any) -> Any:
@@ -300,7 +302,7 @@ class Producer(base.Producer):  # type: ignore[misc]
         raise NotImplementedError
 
 
-class Transport(base.Transport):  # type: ignore[misc]
+class Transport(base.Transport):
     """What `broker="librdkafka://host:port"` gives."""
 
     Consumer = Consumer

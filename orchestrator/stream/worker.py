@@ -58,7 +58,7 @@ class WorkerConfig(Struct, frozen=True):
     wall: WallClock = wall_ms
 
 
-class JourneyWorker(Service):  # type: ignore[misc]
+class JourneyWorker(Service):
     """A Faust service; started by the table manager, fed by the agent, told of partitions by the transport."""
 
     def __init__(self, app: Any, config: WorkerConfig, **kwargs: Any) -> None:
@@ -195,7 +195,7 @@ class JourneyWorker(Service):  # type: ignore[misc]
         self._inbox.append(block)
         self._wake.set()
 
-    @Service.task  # type: ignore[untyped-decorator]
+    @Service.task
     async def _run(self) -> None:
         while not self.should_stop:
             if not self._inbox and not self._timers_due():
@@ -216,7 +216,7 @@ class JourneyWorker(Service):  # type: ignore[misc]
         return any(p.calendar.earliest < p.clock.timers_before() for p in self._partitions.values())
 
     def _check_sight(self) -> None:
-        """After a stall or a lost connection, find the ends of the logs anew: what came meanwhile is older than the wall clock."""
+        """After a stall or a lost connection find the ends of the logs anew: what came meanwhile is older than the wall clock."""
         now = monotonic()
         stalled, self._seen_alive = now - self._seen_alive > STALL_S, now
         if (stalled or self.app.consumer.lost_sight) and self._partitions and not self._turn_lock.locked():

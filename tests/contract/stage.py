@@ -7,10 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
 
 from rocksdict import Options, Rdict
 
@@ -76,12 +75,13 @@ class Stage:
         self.topology = self.workspace.topology
         streams = self.topology.streams
         for spec in plan(streams, self.topology.policy, TopicOptions(retention_ms=-1)):
-            broker.create_topic(spec.name, spec.partitions, **{k.replace(".", "_"): v for k, v in self._config(spec.config).items()})
+            config = {name.replace(".", "_"): value for name, value in self._config(spec.config).items()}
+            broker.create_topic(spec.name, spec.partitions, **config)
         self.events = streams.events[0].topic
         self._workers: list[WorkerProcess] = []
 
     @staticmethod
-    def _config(config: dict[str, str]) -> dict[str, str]:
+    def _config(config: Mapping[str, str]) -> dict[str, str]:
         """Nothing is compacted away here: the whole journal and changelog are evidence (invariant I1)."""
         return {"retention.ms": "-1"} | ({} if config.get("cleanup.policy") == "compact" else dict(config))
 
@@ -100,10 +100,7 @@ class Stage:
     # Doing
 
     def produce(self, lines: Iterable[Any]) -> int:
-        producer = EventProducer(
-            {"bootstrap.servers": self.broker.bootstrap, "compression.type": "lz4"}, Encoder(load_schemas(), self.topology.streams)
-        )
-        count = 0
+        producer, count = self.producer(), 0
         for line in lines:
             producer.send(line)
             count += 1
@@ -111,7 +108,8 @@ class Stage:
         return count
 
     def producer(self) -> EventProducer:
-        return EventProducer({"bootstrap.servers": self.broker.bootstrap}, Encoder(load_schemas(), self.topology.streams))
+        client = {"bootstrap.servers": self.broker.bootstrap, "compression.type": "lz4"}
+        return EventProducer(client, Encoder(load_schemas(), self.topology.streams))
 
     def worker(self, name: str = "w0", *more: str) -> WorkerProcess:
         """Start a worker; the same name again is the same worker, with its state."""
@@ -200,4 +198,3 @@ class Stage:
             assert not dead, f"a worker ended with {dead[0].exit_code} while waiting until {what}:\n{dead[0].tail()}"
             assert time.monotonic() < deadline, f"not in {timeout_s:.0f} s: {what}\n{self._workers[-1].tail()}"
             time.sleep(0.2)
-
