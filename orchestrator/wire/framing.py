@@ -37,7 +37,7 @@ class SchemaRef(Struct, frozen=True):
         return self.name.hex()
 
 
-class NotFramed(ValueError):  # noqa: N818 - a condition of the data, named as one
+class NotFramed(ValueError):
     """The value does not begin like any of the three; `is_short` where it begins right and ends too soon."""
 
     def __init__(self, message: str, *, is_short: bool = False) -> None:

@@ -64,7 +64,7 @@ class GateLimits(Struct, frozen=True):
 DEFAULT_LIMITS: Final = GateLimits()
 
 
-class _Refused(Exception):  # noqa: N818 - never leaves this module
+class _Refused(Exception):
     """Carries a refusal from a check to `admit`."""
 
     def __init__(self, reason: str, message: str, schema_id: str = "") -> None:

@@ -13,6 +13,7 @@ KeyValueHeaders = tuple[bytes, bytes, list[tuple[str, bytes]]]
 
 # The fields that come from the topology, in the order of Handling.avsc: few different combinations, so their bytes are kept.
 _repeating = attrgetter("kind", "journey", "version", "state", "step", "reason", "by", "outcome", "arm", "channel")
+_NOTHING_MORE: Final = NULL + NULL + END  # no key, no action, no detail
 _KEPT: Final = 20_000  # combinations; beyond that something else than the topology varies, and all are forgotten
 
 
@@ -41,19 +42,20 @@ class HandlingEncoder:
         return customer, b"".join(parts), []
 
     def _append_decisions(self, parts: list[bytes], decisions: list[Decision]) -> None:
-        parts.append(long(len(decisions)))
-        repeated, instance, instance_bytes = self._repeated, "", NULL
+        append, repeated = parts.append, self._repeated
+        append(long(len(decisions)))
+        instance, instance_bytes = "", NULL
         for decision in decisions:
             combination = _repeating(decision)
-            known = repeated.get(combination)
-            parts.append(known if known is not None else self._remember(combination, decision))
+            append(repeated.get(combination) or self._remember(combination, decision))
             if decision.instance != instance:
                 instance = decision.instance
                 instance_bytes = optional(instance)
-            parts.append(instance_bytes)
-            parts.append(optional(decision.key) if decision.key else NULL)
-            parts.append(optional(decision.action_id) if decision.action_id else NULL)
-            parts.append(text_map(decision.detail) if decision.detail else END)
+            append(instance_bytes)
+            if decision.key or decision.action_id or decision.detail:
+                append(optional(decision.key) + optional(decision.action_id) + text_map(decision.detail or {}))
+            else:
+                append(_NOTHING_MORE)
 
     def _remember(self, combination: tuple[str | int, ...], decision: Decision) -> bytes:
         if len(self._repeated) >= _KEPT:

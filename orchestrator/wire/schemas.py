@@ -30,7 +30,7 @@ from orchestrator.wire.values import Convert, Names, conversion, field_type, res
 _RESERVED_TYPES: Final[Mapping[str, FieldType]] = {EVENT_ID: "string", CUSTOMER_ID: "string", OCCURRED_AT: "timestamp"}
 
 
-class BadEvent(ValueError):  # noqa: N818 - a condition of the data, named as one
+class BadEvent(ValueError):
     """The values given for an event do not fit its schema; `faults` says each, without the values."""
 
     def __init__(self, faults: list[str]) -> None:

@@ -40,7 +40,7 @@ _LOGICAL_FIELD_TYPES: Final[Mapping[str, FieldType]] = {
 }
 
 
-class Unsupported(ValueError):  # noqa: N818 - a condition of the schema, named as one
+class Unsupported(ValueError):
     """A schema is valid Avro, but its values cannot be told apart after decoding."""
 
 
