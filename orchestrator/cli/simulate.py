@@ -27,8 +27,7 @@ Actions = Annotated[Path | None, typer.Option("--actions", metavar="FILE", help=
 Decisions = Annotated[Path | None, typer.Option("--decisions", metavar="FILE", help="Write the decisions here, as JSON lines.")]
 EXAMPLES = common.examples(
     "orchestrator simulate --topologies topologies --events events.jsonl",
-    "orchestrator simulate --topologies topologies --events events.jsonl \\",
-    "    --until 2026-12-31T00:00:00Z --actions actions.jsonl",
+    "orchestrator simulate --topologies . --events e.jsonl --actions a.jsonl",
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct, field
@@ -72,7 +72,7 @@ class Turn(Struct, eq=False):
     def scope(self, context: Mapping[str, Any], event: Mapping[str, Any] | None) -> Scope:
         """Give what an expression may see with this context and event."""
         if self._functions is None:
-            self._functions = {"consented": self._consented, "in_segment": self._in_segment, "score": self._score}
+            self._functions = _Functions(self)
         return Scope(event, self.profile, context, self.now, self._functions)
 
     def evaluate(self, expression: Expression) -> Any:
@@ -108,15 +108,42 @@ class Turn(Struct, eq=False):
         """Where an incident of this handling arose: "engine" for a record, "timer" otherwise."""
         return "timer" if self.record is None else "engine"
 
-    def _consented(self, channel: str, purpose: str) -> bool:
-        return self.program.consent.judge(self.document.consents, channel, purpose, self.now) is not None
 
-    def _in_segment(self, name: str) -> Any:
-        segments = self.profile.get("segments")
+class _Functions(Mapping[str, Callable[..., Any]]):
+    """The functions of expressions by name (ruling A102), bound only when one is called: most expressions call none."""
+
+    __slots__ = ("_turn",)
+
+    _METHODS: Final = ("consented", "in_segment", "score")
+
+    def __init__(self, turn: Turn) -> None:
+        self._turn = turn
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        if name not in self._METHODS:
+            raise KeyError(name)
+        function: Callable[..., Any] = getattr(self, name)
+        return function
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._METHODS)
+
+    def __len__(self) -> int:
+        return len(self._METHODS)
+
+    def consented(self, channel: str, purpose: str) -> bool:
+        """Tell whether a send would be allowed now."""
+        turn = self._turn
+        return turn.program.consent.judge(turn.document.consents, channel, purpose, turn.now) is not None
+
+    def in_segment(self, name: str) -> Any:
+        """Tell whether `profile.segments` names the segment."""
+        segments = self._turn.profile.get("segments")
         return name in segments if isinstance(segments, list | dict) else UNKNOWN
 
-    def _score(self, model: str) -> Any:
-        scores = self.profile.get("scores")
+    def score(self, model: str) -> Any:
+        """Give the model's value in `profile.scores`."""
+        scores = self._turn.profile.get("scores")
         return scores.get(model, UNKNOWN) if isinstance(scores, dict) else UNKNOWN
 
 

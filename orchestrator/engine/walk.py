@@ -81,8 +81,12 @@ class Walk(Struct, eq=False):
 
     def values(self, expressions: tuple[tuple[str, Expression], ...], step: str) -> dict[str, Any]:
         """Evaluate named expressions; a name whose value is unknown is left out and logged."""
-        found = {name: self.value(expression, step) for name, expression in expressions}
-        return {name: value for name, value in found.items() if value is not UNKNOWN}
+        found: dict[str, Any] = {}
+        for name, expression in expressions:
+            value = self.value(expression, step)
+            if value is not UNKNOWN:
+                found[name] = value
+        return found
 
     def _log_unknown(self, expression: Expression, step: str) -> None:
         self.log(Kind.CONDITION_ERROR, step, detail={"expression": expression.source})

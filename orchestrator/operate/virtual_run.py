@@ -7,7 +7,7 @@ at the end, so that a broken file leaves nothing behind.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, Final
@@ -45,10 +45,8 @@ class Tally(Struct):
     customers: int = 0
     instances: int = 0  # still active at the end
     until: int = 0
-    decisions: Counter[str] = field(default_factory=Counter)
-    by_journey: Counter[tuple[str, str]] = field(default_factory=Counter)  # journey, decision kind
+    decisions: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # journey, kind, reason
     actions: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)  # journey, step, channel, template or action
-    reasons: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # journey, decision kind, reason
     incidents: Counter[tuple[str, str, str]] = field(default_factory=Counter)  # reason, journey, step
     counts: Counter[str] = field(default_factory=Counter)  # names.Count
     without_schema: list[str] = field(default_factory=list)
@@ -121,10 +119,7 @@ class VirtualRun:
         tally = self.tally
         for handling in handlings:
             for decision in handling.decisions:
-                tally.decisions[decision.kind] += 1
-                tally.by_journey[decision.journey, decision.kind] += 1
-                if decision.reason:
-                    tally.reasons[decision.journey, decision.kind, decision.reason] += 1
+                tally.decisions[decision.journey, decision.kind, decision.reason] += 1
             for action in handling.actions:
                 tally.actions[action.journey, action.step, action.channel, action.template or action.action] += 1
             for incident in handling.incidents:
@@ -167,26 +162,35 @@ def summary(tally: Tally) -> dict[str, Any]:
         },
         "customers": tally.customers,
         "active_instances": tally.instances,
-        "journeys": {
-            journey: {kind: count for (name, kind), count in sorted(tally.by_journey.items()) if name == journey}
-            for journey in sorted({journey for journey, _ in tally.by_journey})
-        },
+        "journeys": _by_journey(tally),
         "actions": [
             {"journey": journey, "step": step, "channel": channel, "template": template, "count": count}
             for (journey, step, channel, template), count in sorted(tally.actions.items())
         ],
         "refusals": [
             {"journey": journey, "kind": kind, "reason": reason, "count": count}
-            for (journey, kind, reason), count in sorted(tally.reasons.items())
+            for (journey, kind, reason), count in sorted(tally.decisions.items())
             if kind in (Kind.ENTRY_REFUSED, Kind.ACTION_SUPPRESSED)
         ],
         "incidents": [
             {"reason": reason, "journey": journey, "step": step, "count": count}
             for (reason, journey, step), count in sorted(tally.incidents.items())
         ],
-        "decisions": dict(sorted(tally.decisions.items())),
+        "decisions": _by_kind(tally.decisions),
         "without_schema": sorted(tally.without_schema),
     }
+
+
+def _by_kind(decisions: Mapping[tuple[str, str, str], int]) -> dict[str, int]:
+    counted: Counter[str] = Counter()
+    for (_, kind, _), count in decisions.items():
+        counted[kind] += count
+    return dict(sorted(counted.items()))
+
+
+def _by_journey(tally: Tally) -> dict[str, dict[str, int]]:
+    journeys = sorted({journey for journey, _, _ in tally.decisions})
+    return {name: _by_kind({key: count for key, count in tally.decisions.items() if key[0] == name}) for name in journeys}
 
 
 @contextmanager
