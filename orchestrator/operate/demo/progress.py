@@ -55,9 +55,10 @@ def view_on(console: Console) -> View:
 
 
 def _bar(label: str, done: int, total: int, note: str) -> tuple[RenderableType, ...]:
+    # rich's own colours are grey on a terminal of 16 colours.
     return (
         Text(label),
-        ProgressBar(total=max(total, 1), completed=min(done, total), width=26),
+        ProgressBar(total=max(total, 1), completed=min(done, total), width=26, complete_style="cyan", finished_style="green"),
         Text(f"{done:>9,}"),
         Text(note, style="dim"),
     )

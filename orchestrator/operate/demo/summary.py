@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.names import Reason
+from orchestrator.names import Kind, Reason
 from orchestrator.operate.demo.progress import WIDTH
 from orchestrator.operate.demo.story import Story, clock
 from orchestrator.operate.demo.tally import Tally
@@ -92,16 +92,17 @@ def _show(console: Console, table: Table) -> None:
 
 
 def _headline(result: Result, console: Console) -> None:
-    tally = result.tally
-    rate = f", {result.events_per_s:,.0f} events a second" if result.events_per_s else ""
-    console.print(
-        Text(f"{result.events:,} events became {tally.sends:,} actions in {result.seconds:.0f} s{rate}", style="bold green"),
-        soft_wrap=True,
-    )
+    tally, width = result.tally, min(console.width, WIDTH)
+    headline = f"{result.events:,} events became {tally.sends:,} actions in {result.seconds:.0f} s"
+    console.print(Text(headline, style="bold green"))
+    timers = tally.decisions[Kind.DELAY_ENDED] + sum(count for (_, by), count in tally.holds.items() if by == "timeout")
+    rate = f"{result.events_per_s:,.0f} events a second, and between them" if result.events_per_s else "the events,"
     facts = (
-        f"{result.broken} broken payloads stopped nothing; every decision is logged ({sum(tally.decisions.values()):,} of them)."
+        f"One worker handled {rate} {timers:,} timers and {sum(tally.outcomes.values()):,} reports."
+        f" {result.broken} broken payloads stopped nothing."
+        f" {sum(tally.decisions.values()):,} decisions are logged, each with its reason."
     )
-    console.print(Text(facts, style="dim"), width=min(console.width, WIDTH))
+    console.print(Text(facts, style="dim"), width=width)
 
 
 def _journeys(tally: Tally, console: Console) -> None:

@@ -66,8 +66,9 @@ def test_no_line_is_wider_than_80_columns_but_a_command_stays_whole(width: int) 
 def test_the_summary_says_every_number() -> None:
     text = printed(result())
     for part in (
-        "80,126 events became 2 actions in 14 s, 21,346 events a second",
-        "32 broken payloads stopped nothing",
+        "80,126 events became 2 actions in 14 s\n",
+        "One worker handled 21,346 events a second, and between them 3 timers and 1",
+        "32 broken payloads",
         "3 entered  closed 1, paid 1",
         "1 ended  by the event they waited for",
         "3 ended  by their timeout",
