@@ -91,13 +91,15 @@ class TransactionalProducer:
         """Produce and commit one cycle. Raises WorkerFenced where another producer took over."""
         started = monotonic()
         changelog: dict[int, int] = {}
+        may_have_landed = False
         try:
             self._producer.begin_transaction()
             self._produce(records, changelog)
             self._producer.send_offsets_to_transaction(list(offsets), group)
+            may_have_landed = True
             self._commit()
         except KafkaException as error:
-            return self._failed(error.args[0], started)
+            return self._failed(error.args[0], started, may_have_landed)
         if monotonic() - started > SLOW_COMMIT_S:
             log.warning("commit_slow", seconds=round(monotonic() - started, 1))
             self.open()
@@ -117,14 +119,15 @@ class TransactionalProducer:
     def _send(self, record: Produce, delivered: Any) -> None:
         while True:
             try:
-                if record.at:
-                    self._producer.produce(
-                        record.topic, record.value, record.key, record.partition, delivered, record.at, record.headers
-                    )
-                else:
-                    self._producer.produce(
-                        record.topic, record.value, record.key, record.partition, delivered, headers=record.headers
-                    )
+                self._producer.produce(
+                    record.topic,
+                    record.value,
+                    record.key,
+                    record.partition,
+                    delivered,
+                    timestamp=record.at,
+                    headers=record.headers,
+                )
                 return
             except BufferError:
                 self._producer.poll(0.1)
@@ -140,14 +143,14 @@ class TransactionalProducer:
                 if not error.args[0].retriable() or monotonic() >= deadline:
                     raise
 
-    def _failed(self, error: Any, started: float) -> Commit:
+    def _failed(self, error: Any, started: float, may_have_landed: bool) -> Commit:
         log.warning("commit_failed", error=error.name(), seconds=round(monotonic() - started, 1))
         if error.code() in _FENCED:
             raise WorkerFenced(
                 f"Kafka refused the transaction: {error.name()}", next_step="look for a second worker with this --worker-id"
             )
         left_group = error.code() in _NOT_A_MEMBER
-        if error.txn_requires_abort():
+        if error.txn_requires_abort() or not may_have_landed:
             try:
                 self._producer.abort_transaction(TRANSACTION_TIMEOUT_S)
                 return Commit(Outcome.ABORTED, left_group=left_group)

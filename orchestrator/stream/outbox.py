@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import Any, Final
 
 from orchestrator import __version__
-from orchestrator.engine.handling import Handling
+from orchestrator.engine.handling import Action, Handling, Incident
 from orchestrator.language.model import Topology
+from orchestrator.names import Reason
 from orchestrator.stream.clock import WallClock
 from orchestrator.stream.commit import Produce
 from orchestrator.wire.actions import ActionEncoder
 from orchestrator.wire.gate import Refusal
 from orchestrator.wire.handlings import HandlingEncoder
 from orchestrator.wire.incidents import incident_from_engine, incident_from_refusal, incident_timestamp
+
+# A value of this size, with its headers, is what the producer's message.max.bytes and a topic's default take.
+MAX_VALUE_BYTES: Final = 1_000_000
 
 
 class Outbox:
@@ -36,18 +40,21 @@ class Outbox:
         self._records: list[Produce] = []
 
     def handling(self, partition: int, handling: Handling, message: Any) -> None:
-        """Add what one handling decided. `message` is the source record, None after a timer."""
+        """Add what one handling decided. `message` is the record at hand; a timer that it made fire has no source."""
         if handling.decisions:
-            if message is None:
-                key, value, headers = self._handlings.encode(handling)
-            else:
+            if handling.event:
                 key, value, headers = self._handlings.encode(handling, message.topic(), partition, message.offset())
+            else:
+                key, value, headers = self._handlings.encode(handling)
             self._add(self._transitions, partition, key, value, headers)
         if handling.actions:
-            source_headers = None if message is None else message.headers()
+            source_headers = message.headers() if handling.event else None
             for action in handling.actions:
                 key, value, action_headers = self._actions.encode(action, source_headers)
-                self._add(self._channels[action.channel], partition, key, value, action_headers)
+                if value is not None and len(value) > MAX_VALUE_BYTES:
+                    handling.incidents.append(_too_large(action, len(value)))
+                else:
+                    self._add(self._channels[action.channel], partition, key, value, action_headers)
         for index, incident in enumerate(handling.incidents):
             found = incident_from_engine(incident, handling, index, message, (self._app, __version__))
             self._add(self._incidents, partition, *found)
@@ -73,3 +80,8 @@ class Outbox:
 
     def _add(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Any) -> None:
         self._records.append(Produce(topic, partition, key, value, headers))
+
+
+def _too_large(action: Action, size: int) -> Incident:
+    text = f"the command has {size} bytes, more than a topic takes; it was not emitted"
+    return Incident(Reason.OUTPUT_TOO_LARGE, text, action.journey, action.version, action.instance, action.step)

@@ -12,13 +12,14 @@ from typing import Any
 from msgspec import Struct
 
 from orchestrator.engine.engine import NEVER, Customer, Engine, next_due
-from orchestrator.engine.handling import Handling
+from orchestrator.engine.handling import Handling, Incident
 from orchestrator.engine.record import Record
 from orchestrator.errors import PositionLost
+from orchestrator.names import Reason
 from orchestrator.stream.blocks import Block
 from orchestrator.stream.calendar import Calendar
 from orchestrator.stream.clock import PartitionClock, WallClock
-from orchestrator.stream.outbox import Outbox
+from orchestrator.stream.outbox import MAX_VALUE_BYTES, Outbox
 from orchestrator.stream.positions import metadata_of
 from orchestrator.stream.store import PartitionStore, Position
 from orchestrator.wire.gate import Gate, Refusal
@@ -93,7 +94,12 @@ class Partition:
         for message, item in zip(block, admitted, strict=True):
             if isinstance(item, Record):
                 newest = item.time if item.time > newest else newest
-                for handling in handle(customers[item.customer], item, clock or newest):
+                customer = customers[item.customer]
+                stored = customer.stored
+                handlings = handle(customer, item, clock or newest)
+                if customer.stored is not None and len(customer.stored) > MAX_VALUE_BYTES:
+                    handlings = _undone(customer, stored, item)
+                for handling in handlings:
                     self._emit(handling, out, message)
             elif item is None:
                 newest = max(newest, min(message.timestamp()[1], wall))
@@ -223,3 +229,11 @@ class Partition:
         self.clock.newest = self.store.position.newest
         self.calendar.rewind()
         self._begin()
+
+
+def _undone(customer: Customer, stored: bytes | None, record: Record) -> list[Handling]:
+    """Take back a record that would make the customer's document larger than the changelog takes (rule A5)."""
+    text = f"the customer's document would have {len(customer.stored or b'')} bytes; the record was not applied"
+    customer.stored, customer.document = stored, None
+    incident = Incident(Reason.DOCUMENT_TOO_LARGE, text)
+    return [Handling(customer.id, record.time, record.type, record.event_id, incidents=[incident])]

@@ -23,8 +23,7 @@ log = logger(__name__)
 
 _BATCH: Final = 20_000
 _SAY_EVERY_S: Final = 2.0
-# A store not written for longer may have missed tombstones that compaction has removed since (half of delete.retention.ms).
-MAX_AGE_MS: Final = 12 * 3_600_000
+DEFAULT_TOMBSTONES_KEPT_MS: Final = 24 * 3_600_000  # Kafka's own default of delete.retention.ms
 # How long a dead worker's open transaction may keep the end of the changelog from being read.
 STABLE_END_TIMEOUT_S: Final = 60.0
 
@@ -38,9 +37,11 @@ class Source(Struct, frozen=True):
     changelog: str
     journal: str
     client: Mapping[str, Any]  # librdkafka settings for the restoring consumers, group.id included
+    # A store not written for longer may have missed tombstones that compaction has removed since.
+    max_age_ms: int
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error: the partition was taken away meanwhile
+class Interrupted(Exception):
     """The restore was told to stop."""
 
 
@@ -119,7 +120,7 @@ class Restorer:
             return "its history differs from Kafka's"
         if not low <= position.changelog <= high:
             return "the changelog no longer holds what follows it"
-        if time.time() * 1000 - position.written_at > MAX_AGE_MS:
+        if time.time() * 1000 - position.written_at > self._source.max_age_ms:
             return "it was not written for too long"
         return ""
 

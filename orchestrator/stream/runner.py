@@ -6,18 +6,23 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
+
 from orchestrator.errors import TopicMismatch
-from orchestrator.kafka import partition_counts, wait_for_broker
+from orchestrator.kafka import admin, partition_counts, wait_for_broker
 from orchestrator.language.model import Topology
 from orchestrator.names import ExitCode
 from orchestrator.observe.logs import logger
 from orchestrator.settings import Settings, client_config
 from orchestrator.stream.app import JourneyApp
 from orchestrator.stream.identity import WorkerIdentity
+from orchestrator.stream.restore import DEFAULT_TOMBSTONES_KEPT_MS
 from orchestrator.stream.worker import WorkerConfig
+from orchestrator.wire.gate import GateLimits
 from orchestrator.wire.schemas import load_schemas
 from orchestrator.workspace import Workspace
 
@@ -47,6 +52,8 @@ def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
             cluster=metadata.cluster_id or "",
             advertised=settings.advertised,
             commit_interval_s=settings.commit_interval_ms / 1000,
+            limits=GateLimits(value_bytes=settings.value_bytes),
+            tombstones_kept_ms=_tombstones_kept(kafka, workspace.topology.streams.changelog),
         )
     )
 
@@ -66,6 +73,16 @@ def _check_topics(topology: Topology, metadata: Any) -> None:
             f"these topics do not have the {streams.partitions} partitions of streams.yaml: {', '.join(wrong)}",
             next_step="orchestrator topics create shows what is missing and, with --execute, makes it",
         )
+
+
+def _tombstones_kept(kafka: Mapping[str, Any], changelog: str) -> int:
+    """Give the changelog's delete.retention.ms; Kafka's default where this principal may not ask."""
+    resource = ConfigResource(ConfigResource.Type.TOPIC, changelog)
+    try:
+        found = admin(kafka).describe_configs([resource])[resource].result(10)
+        return int(found["delete.retention.ms"].value)
+    except (KafkaException, KeyError, TypeError, ValueError):
+        return DEFAULT_TOMBSTONES_KEPT_MS
 
 
 def run(app: JourneyApp) -> None:

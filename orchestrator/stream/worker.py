@@ -32,8 +32,8 @@ from orchestrator.stream.commit import TRANSACTION_TIMEOUT_S, Commit, Outcome, T
 from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.outbox import Outbox
 from orchestrator.stream.partition import Partition, Parts
-from orchestrator.stream.restore import Interrupted, Restorer, Source
-from orchestrator.wire.gate import Gate
+from orchestrator.stream.restore import DEFAULT_TOMBSTONES_KEPT_MS, Interrupted, Restorer, Source
+from orchestrator.wire.gate import DEFAULT_LIMITS, Gate, GateLimits
 from orchestrator.wire.schemas import SchemaSet
 
 log = logger(__name__)
@@ -55,6 +55,8 @@ class WorkerConfig(Struct, frozen=True):
     cluster: str
     advertised: str = ""
     commit_interval_s: float = 0.1
+    limits: GateLimits = DEFAULT_LIMITS
+    tombstones_kept_ms: int = DEFAULT_TOMBSTONES_KEPT_MS
     wall: WallClock = wall_ms
 
 
@@ -68,7 +70,7 @@ class JourneyWorker(Service):
         streams = config.topology.streams
         self.topics = sorted({*(t.topic for t in streams.events), streams.outcomes})
         engine = Engine(config.topology)
-        gate = Gate(config.schemas, streams, engine.hears)
+        gate = Gate(config.schemas, streams, engine.hears, config.limits)
         self._parts = Parts(engine, gate, config.wall, config.identity.id, config.program)
         self._outbox = Outbox(config.topology, config.wall)
         self._producer = TransactionalProducer(self._producer_config(), streams.changelog)
@@ -88,6 +90,7 @@ class JourneyWorker(Service):
             "linger.ms": 5,
             "compression.type": "lz4",
             "batch.size": 262_144,
+            "message.max.bytes": 1_048_576,
             "queue.buffering.max.messages": 1_000_000,
             **self.config.kafka,
             "transactional.id": f"{streams.app}-{self.config.identity.id}",
@@ -144,7 +147,7 @@ class JourneyWorker(Service):
         streams = self.config.topology.streams
         source = Source(
             self.config.cluster, streams.app, self.topics, streams.changelog, streams.journal,
-            {**self.config.kafka, "group.id": streams.app},
+            {**self.config.kafka, "group.id": streams.app}, self.config.tombstones_kept_ms // 2,
         )  # fmt: skip
         restorer = Restorer(source, self.config.identity.state_dir, lambda: not self._may_open)
         opened: dict[int, Partition] = {}
