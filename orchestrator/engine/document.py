@@ -107,7 +107,9 @@ def marker_name(journey: str, key: str) -> str:
 
 def encode(document: Document) -> bytes | None:
     """Give the stored form, None for an empty document."""
-    return None if document.is_empty else HEAD.pack(FORMAT, document.earliest()) + _encode(document)
+    if not document.instances and document.is_empty:
+        return None
+    return HEAD.pack(FORMAT, document.earliest()) + _encode(document)
 
 
 def decode(stored: bytes | None) -> Document:

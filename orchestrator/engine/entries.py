@@ -34,17 +34,25 @@ def consider(turn: Turn, journey: JourneyProgram) -> None:
     if journey.when is not None and not _condition_holds(turn, journey):
         refuse(turn, journey, "condition")
         return
-    key = turn.key_of(journey)
-    if journey.key is not None and not key:
-        message = "the event has no value for the journey's key" if key == "" else "the journey's key is not text or a number"
-        turn.handling.incidents.append(Incident(Reason.KEY_MISSING, message, journey.id, journey.version))
-        return
-    key = key or ""
-    for reason, stands_against in REFUSALS:
+    key = ""
+    if journey.key is not None:
+        key = _key(turn, journey)
+        if not key:
+            return
+    for reason, stands_against in journey.refusals:
         if stands_against(turn, journey, key):
             refuse(turn, journey, reason, key)
             return
     admit(turn, journey, key, record.event_id, f"{record.topic}-{record.partition}-{record.offset}")
+
+
+def _key(turn: Turn, journey: JourneyProgram) -> str:
+    """Give the record's key; without one, "" and an incident (rule E4)."""
+    key = turn.key_of(journey)
+    if not key:
+        message = "the event has no value for the journey's key" if key == "" else "the journey's key is not text or a number"
+        turn.handling.incidents.append(Incident(Reason.KEY_MISSING, message, journey.id, journey.version))
+    return key or ""
 
 
 def refuse(turn: Turn, journey: JourneyProgram, reason: str, key: str = "") -> None:
@@ -104,8 +112,6 @@ def _condition_holds(turn: Turn, journey: JourneyProgram) -> bool:
 
 def _lacks_consent(turn: Turn, journey: JourneyProgram, key: str) -> bool:
     """Rule C2: some channel of the journey must be allowed for its purpose."""
-    if not journey.entry_channels:
-        return False
     judge, consents = turn.program.consent.judge, turn.document.consents
     return all(judge(consents, channel, journey.purpose, turn.now) is None for channel in journey.entry_channels)
 
@@ -120,8 +126,6 @@ def _is_active(turn: Turn, journey: JourneyProgram, key: str) -> bool:
 def _may_not_reenter(turn: Turn, journey: JourneyProgram, key: str) -> bool:
     """Rule E2; `since: exit` counts from every end (ruling A34)."""
     rule = journey.entry.reentry
-    if rule.kind == "always":
-        return False
     marker = turn.document.markers.get(marker_name(journey.id, key))
     if marker is None:
         return False
@@ -133,10 +137,18 @@ def _is_full(turn: Turn, journey: JourneyProgram, key: str) -> bool:
     return len(turn.document.instances) >= turn.program.policy.limits.instances_per_customer
 
 
-# In the order in which a refusal is logged, after too_old and condition; `exclusive` comes last (ruling A31).
-REFUSALS: Final[tuple[tuple[str, Callable[[Turn, JourneyProgram, str], bool]], ...]] = (
-    ("consent", _lacks_consent),
-    ("already_active", _is_active),
-    ("reentry", _may_not_reenter),
-    ("limit", _is_full),
-)
+Refusal = tuple[str, Callable[["Turn", "JourneyProgram", str], bool]]
+
+
+def refusals(journey: JourneyProgram) -> tuple[Refusal, ...]:
+    """Give what can keep a record from entering a journey, in the order in which it is logged (ruling A31).
+
+    too_old and condition come before these; `exclusive` will come last. What a journey never asks is left out.
+    """
+    asked: tuple[tuple[bool, Refusal], ...] = (
+        (bool(journey.entry_channels), ("consent", _lacks_consent)),
+        (True, ("already_active", _is_active)),
+        (journey.entry.reentry.kind != "always", ("reentry", _may_not_reenter)),
+        (True, ("limit", _is_full)),
+    )
+    return tuple(refusal for is_asked, refusal in asked if is_asked)

@@ -55,7 +55,9 @@ def _exit(turn: Turn, event_type: str) -> None:
     """The exits of all instances, before any wait of any instance (rule W7, ruling A105)."""
     for instance in tuple(turn.document.instances):
         journey = _program_of(turn, instance)
-        if journey is None or event_type not in journey.exits or not turn.is_for(journey, instance):
+        if journey is None or event_type not in journey.exits:
+            continue
+        if journey.key is not None and not turn.is_for(journey, instance):
             continue
         turn.at_work = instance
         walk = Walk(turn, instance, journey)
@@ -74,7 +76,7 @@ def _offer(turn: Turn, instance: Instance, event_type: str) -> None:
     step = journey.steps[instance.step] if instance.step and not instance.parked else None
     if step is not None and event_type not in step.listens and not step.verb.recalls(instance, event_type):
         step = None
-    if (handlers is None and step is None) or not turn.is_for(journey, instance):
+    if (handlers is None and step is None) or (journey.key is not None and not turn.is_for(journey, instance)):
         return
     turn.at_work = instance
     walk = Walk(turn, instance, journey)

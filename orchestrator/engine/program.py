@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.engine.consent import ConsentRules
 from orchestrator.engine.effects import EFFECTS
+from orchestrator.engine.entries import refusals
 from orchestrator.engine.verbs import TABLE
 from orchestrator.engine.verbs.verb import compiled, compiled_if
 from orchestrator.language.model import Expr, Handler, Journey, Milliseconds, Policy, State, Step, Topology
@@ -99,6 +100,7 @@ class JourneyProgram:
         for state in journey.states.values():
             self._add(state)
         self.entry_channels = _entry_channels(journey, policy)
+        self.refusals = refusals(self)
 
     def _add(self, state: State) -> None:
         steps = [StepProgram(step, state.name) for step in state.steps]

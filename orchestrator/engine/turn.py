@@ -87,9 +87,7 @@ class Turn(Struct, eq=False):
         return "" if value is UNKNOWN else key_text(value)
 
     def is_for(self, journey: JourneyProgram, instance: Instance) -> bool:
-        """Tell whether the record is offered to this instance: its key, if it has one, must agree (rule W6, ruling A49)."""
-        if journey.key is None:
-            return True
+        """Tell whether the record is offered to an instance of a journey with keys: its key, if any, agrees (W6, A49)."""
         reference = (journey.id, journey.version)
         if reference not in self._keys:
             self._keys[reference] = self.key_of(journey) or ""

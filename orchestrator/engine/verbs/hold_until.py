@@ -175,7 +175,7 @@ class HoldUntil(Verb):
         if record is None:
             return None
         for way in plan.by_type.get(record.type, ()):
-            if walk.holds(way.when, step.id):
+            if way.when is None or walk.holds(way.when, step.id):
                 if way.as_name:
                     payload = {name: storable(value) for name, value in record.payload.items() if value is not None}
                     walk.write_context({way.as_name: payload}, step.id)
