@@ -181,7 +181,7 @@ class _Demo:
         return "handling events" if self._handled < self._produced else "all events handled; the last timers and reports"
 
     def _mark(self) -> tuple[int, int, int, int]:
-        """Something that changes whenever the run gets on. Cycles and decisions do not count: a worker may repeat itself for ever."""
+        """Something that changes whenever the run gets on; cycles and decisions do not count, as a worker may repeat itself."""
         tally = self._tally
         return self._handled, tally.handled(self._topics.outcomes), tally.sends, sum(tally.outcomes.values())
 
