@@ -87,6 +87,15 @@ def test_c1_a56_consent_holds_up_to_and_not_at_its_expiry(at: str, allowed: bool
     assert sent_after(world, at) is allowed
 
 
+def test_a56_consent_given_for_a_later_time_does_not_hold_before_it() -> None:
+    # the record arrives at 0s and holds from 2h: an entry just before is refused, one at that instant is not
+    world = World(mail("survey"))
+    world.consent("granted", "0s", purpose="survey", time=START + offset_ms("2h"))
+    assert not sent_after(world, "2h-1ms")
+    assert [decision.reason for decision in world.decisions("entry_refused")] == ["consent"]
+    assert sent_after(world, "2h")
+
+
 def test_a55_a_consents_own_expiry_shortens_the_policys() -> None:
     world = World(mail())
     world.consent("granted", "0s", expiry=START + offset_ms("1d"))

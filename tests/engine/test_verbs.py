@@ -63,7 +63,8 @@ def test_send_is_read_in_full() -> None:
     found = settings("""
         - id: x
           send:
-            {channel: [email, sms], template: t, data: {a: event.a}, purpose: survey, expires: 2h, on_suppressed: exit, urgent: true}
+            {channel: [email, sms], template: t, data: {a: event.a}, purpose: survey, expires: 2h,
+             on_suppressed: exit, urgent: true}
         """)
     assert (found.channels, found.template, found.purpose) == (("email", "sms"), "t", "survey")
     assert (found.expires_ms, found.on_suppressed, found.urgent) == (offset_ms("2h"), "exit", True)
