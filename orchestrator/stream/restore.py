@@ -14,7 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from msgspec import Struct
 
 from orchestrator.engine.engine import NEVER, next_due
-from orchestrator.errors import StoreDamaged, Unreachable
+from orchestrator.errors import PositionLost, StoreDamaged, Unreachable
 from orchestrator.observe.logs import logger
 from orchestrator.stream import positions
 from orchestrator.stream.store import FORMAT, Identity, PartitionStore, Position, move_aside
@@ -87,9 +87,23 @@ class Restorer:
 
     def _where(self, partition: int) -> positions.Committed | None:
         found = positions.committed(self._reader, self._source.topics, partition)
-        if found is not None and found.cycle:
-            return found
-        return positions.journal_tail(self._reader, self._source.journal, partition)
+        deadline = time.monotonic() + STABLE_END_TIMEOUT_S
+        while not self._is_stopped():
+            tail = positions.journal_tail(self._reader, self._source.journal, partition)
+            if found is None or not found.cycle:
+                return tail
+            if tail is not None and tail.cycle == found.cycle and tail.chain == found.chain:
+                return found
+            if (tail is not None and tail.cycle > found.cycle) or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)  # the commit's marker is on its way to the journal
+        else:
+            raise Interrupted
+        raise PositionLost(
+            f"the group's offsets are of cycle {found.cycle}, the journal ends with cycle {tail.cycle if tail else 0}",
+            where=f"{self._source.journal}/{partition}",
+            next_step="a topic was made anew or offsets were reset: restore the topics, or set a new `app` in streams.yaml",
+        )
 
     def _trusted_store(self, partition: int, where: positions.Committed | None) -> PartitionStore:
         path = self._state_dir / "partitions" / str(partition)

@@ -1,0 +1,48 @@
+"""Runs the benchmarks on a real Kafka (KAFKA_BOOTSTRAP, Maven or Docker) and prints a table or JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+
+from benchmarks import cdnow
+from tests.brokers import KafkaUnavailable, start_kafka
+
+BENCHMARKS = {cdnow.NAME: cdnow}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which to run; default all: {', '.join(BENCHMARKS)}")
+    parser.add_argument("--repeats", type=int, default=3, help="how often each is run; medians are given (default 3)")
+    parser.add_argument("--json", action="store_true", help="print JSON for machines")
+    options = parser.parse_args()
+    if unknown := set(options.names) - BENCHMARKS.keys():
+        parser.error(f"no benchmark named {', '.join(sorted(unknown))}")
+    try:
+        broker = start_kafka()
+    except KafkaUnavailable as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 3
+    try:
+        results = {}
+        for name in options.names or BENCHMARKS:
+            print(f"{name}: {(BENCHMARKS[name].__doc__ or '').splitlines()[0]}", file=sys.stderr)
+            results[name] = BENCHMARKS[name].run(broker, options.repeats, lambda line: print(line, file=sys.stderr))
+    finally:
+        broker.remove()
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, broker on the same machine"
+    if options.json:
+        print(json.dumps({"machine": machine, "results": results}, indent=2))
+        return 0
+    print(f"\n{machine}; medians of {options.repeats}\n")
+    for name, figures in results.items():
+        for figure, value in figures.items():
+            print(f"  {name:8} {figure:28} {value:12,.2f}" if value < 100 else f"  {name:8} {figure:28} {value:12,.0f}")
+    return 0
+
+
+sys.exit(main())
