@@ -22,7 +22,7 @@ from mode import Service
 from msgspec import Struct
 
 from orchestrator.engine.engine import Engine
-from orchestrator.errors import OrchestratorError, TopicMismatch
+from orchestrator.errors import TopicMismatch
 from orchestrator.language.model import Topology
 from orchestrator.observe.logs import logger
 from orchestrator.stream import positions
@@ -127,7 +127,7 @@ class JourneyWorker(Service):
             opened = await self._in(self._restore_thread, self._restore, numbers)
         except Interrupted:
             return
-        except OrchestratorError as error:
+        except Exception as error:  # whatever it is: a worker whose partitions never open must not look alive
             await self.app.crash(error)
             return
         self._partitions = opened
@@ -288,13 +288,19 @@ class JourneyWorker(Service):
         """Tell whether a transaction of unknown fate landed. A new producer ends it either way; then its offsets tell."""
         self._producer.open()
         consumer = Consumer(
-            {**self.config.kafka, "group.id": self.config.topology.streams.app, "isolation.level": "read_committed"}
-        )
+            {
+                **self.config.kafka, "group.id": self.config.topology.streams.app, "enable.auto.commit": False,
+                "isolation.level": "read_committed", "enable.partition.eof": True, "auto.offset.reset": "error",
+            }
+        )  # fmt: skip
         try:
             found = positions.committed(consumer, self.topics, partition.number)
+            if found is None or not found.cycle:
+                found = positions.journal_tail(consumer, self.config.topology.streams.journal, partition.number)
         finally:
             consumer.close()
-        landed = found is not None and found.cycle == partition.cycle
+        # The checksum too: another worker may have taken the partition over and committed a cycle of the same number.
+        landed = found is not None and positions.metadata_of(found.cycle, found.chain, found.newest) == partition.offset_metadata
         log.warning("unknown_commit_settled", landed=landed)
         return landed
 
@@ -305,6 +311,9 @@ class JourneyWorker(Service):
             # The group has moved on: reading stops until it tells this worker what is its own again.
             self._inbox.clear()
             self.app.consumer.read_from({})
+            for partition in self._partitions.values():
+                partition.store.close()
+            self._partitions = {}
         else:
             self._read_again()
 
