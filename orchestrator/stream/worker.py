@@ -239,7 +239,10 @@ class JourneyWorker(Service):
     async def _cycle(self) -> None:
         started, handled = monotonic(), 0
         while True:
-            worked = self._handle_blocks() + self._fire_timers()
+            worked = self._handle_blocks()
+            # With records waiting, one batch of timers a cycle: a customer's own fire before its records in any case (T3).
+            if not worked or not handled:
+                worked += self._fire_timers()
             handled += worked
             if not worked or monotonic() - started >= self.config.commit_interval_s or handled >= MAX_CYCLE_RECORDS:
                 break
