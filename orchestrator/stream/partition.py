@@ -149,11 +149,11 @@ class Partition:
             self._runs.append(run)
 
     def _emit(self, handling: Handling, out: Outbox, message: Any) -> None:
+        out.handling(self.number, handling, message)
         counts = self._counts
         counts["decisions"] += len(handling.decisions)
         counts["actions"] += len(handling.actions)
         counts["incidents"] += len(handling.incidents)
-        out.handling(self.number, handling, message)
 
     def _refuse(self, message: Any, refusal: Refusal, out: Outbox) -> None:
         self._counts["incidents"] += 1

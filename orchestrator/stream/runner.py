@@ -97,10 +97,15 @@ async def _run(app: JourneyApp) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stop)
     app.finalize()
-    await app.start()
+    asked = loop.create_task(stop.wait())
+    starting = loop.create_task(app.start())
+    await asyncio.wait([starting, asked], return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        log.info("worker_stopped", while_starting=True)
+        os._exit(ExitCode.OK)  # a client that waits for Kafka cannot be called off, and nothing was begun
+    starting.result()
     _calm_the_collector()
     stopped = loop.create_task(app.wait_until_stopped())
-    asked = loop.create_task(stop.wait())
     await asyncio.wait([stopped, asked], return_when=asyncio.FIRST_COMPLETED)
     _bound_the_stop()
     await app.stop()

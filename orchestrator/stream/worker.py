@@ -41,7 +41,7 @@ log = logger(__name__)
 MAX_CYCLE_RECORDS: Final = 20_000
 FIRES_A_TURN: Final = 500  # rule T8: blocks are handled between batches of timers
 # A loop that stood still for longer may have missed records that are older than the wall clock is now.
-STALL_S: Final = 2.0
+STALL_MS: Final = 2000
 
 
 class WorkerConfig(Struct, frozen=True):
@@ -82,7 +82,7 @@ class JourneyWorker(Service):
         self._turn_lock = asyncio.Lock()  # held while a cycle runs, so that a revocation waits for its end
         self._opening: asyncio.Task[None] | None = None
         self._may_open = False
-        self._seen_alive = monotonic()
+        self._pulse, self._stood_still = config.wall(), False
 
     def _producer_config(self) -> dict[str, Any]:
         streams = self.config.topology.streams
@@ -220,11 +220,26 @@ class JourneyWorker(Service):
 
     def _check_sight(self) -> None:
         """After a stall or a lost connection find the ends of the logs anew: what came meanwhile is older than the wall clock."""
-        now = monotonic()
-        stalled, self._seen_alive = now - self._seen_alive > STALL_S, now
-        if (stalled or self.app.consumer.lost_sight) and self._partitions and not self._turn_lock.locked():
-            log.info("reading_again", stalled=stalled)
-            self._read_again()
+        stalled = self._feel_pulse()
+        if (stalled or self.app.consumer.lost_sight) and not self._turn_lock.locked():
+            self._stood_still = False
+            if self._partitions:
+                log.info("reading_again", stalled=stalled)
+                self._read_again()
+
+    def _feel_pulse(self) -> bool:
+        """Tell whether the wall clock ran away from this loop: a stopped process, a sleeping host, a clock set forward."""
+        now = self.config.wall()
+        self._stood_still = self._stood_still or now - self._pulse > STALL_MS
+        self._pulse = now
+        return self._stood_still
+
+    @Service.task
+    async def _beat(self) -> None:
+        # A loop that waits for a slow commit does not stand still.
+        while not self.should_stop:
+            self._feel_pulse()
+            await asyncio.sleep(STALL_MS / 4000)
 
     def _read_again(self) -> None:
         """Read every partition from its position; what is on its way here is forgotten."""
@@ -250,7 +265,6 @@ class JourneyWorker(Service):
         touched = [p for p in self._partitions.values() if p.has_work]
         if touched:
             await self._commit(touched)
-        self._seen_alive = monotonic()
 
     def _handle_blocks(self) -> int:
         """Handle what is in the inbox, at most one block a partition, and give the number of records."""
@@ -270,6 +284,8 @@ class JourneyWorker(Service):
         return handled
 
     def _fire_timers(self) -> int:
+        if self._feel_pulse():
+            return 0  # being caught up is old news now
         return sum(p.fire(FIRES_A_TURN, self._outbox) for p in self._partitions.values())
 
     async def _commit(self, touched: list[Partition]) -> None:
