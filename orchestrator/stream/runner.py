@@ -79,10 +79,11 @@ def _check_topics(topology: Topology, metadata: Any) -> None:
 def _tombstones_kept(kafka: Mapping[str, Any], changelog: str) -> int:
     """Give the changelog's delete.retention.ms; Kafka's default where this principal may not ask."""
     resource = ConfigResource(ConfigResource.Type.TOPIC, changelog)
+    client = admin(kafka)  # held until the answer is there: a client that is let go of takes its futures along
     try:
-        found = admin(kafka).describe_configs([resource])[resource].result(10)
+        found = client.describe_configs([resource])[resource].result(10)
         return int(found["delete.retention.ms"].value)
-    except (KafkaException, KeyError, TypeError, ValueError):
+    except (KafkaException, TimeoutError, KeyError, TypeError, ValueError):
         return DEFAULT_TOMBSTONES_KEPT_MS
 
 
