@@ -75,8 +75,8 @@ def _complete(expected: Sequence[Expected], seen: Sequence[Fact], what: str, pla
         yield from nameless
         return
     left: dict[str, list[Fact]] = defaultdict(list)
-    for fact in seen:
-        left[fact.customer].append(fact)
+    for one in seen:
+        left[one.customer].append(one)
     latest: Fact | None = None
     wrong: set[str] = set()
     last: dict[str, Fact] = {}
