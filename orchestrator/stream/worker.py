@@ -39,6 +39,7 @@ from orchestrator.wire.schemas import SchemaSet
 log = logger(__name__)
 
 MAX_CYCLE_RECORDS: Final = 20_000
+MAX_TURN_RECORDS: Final = 2_000  # then the loop breathes: the transport hands over, the pulse is felt
 FIRES_A_TURN: Final = 500  # rule T8: blocks are handled between batches of timers
 # A loop that stood still for longer may have missed records that are older than the wall clock is now.
 STALL_MS: Final = 2000
@@ -269,7 +270,7 @@ class JourneyWorker(Service):
     def _handle_blocks(self) -> int:
         """Handle what is in the inbox, at most one block a partition, and give the number of records."""
         handled, later, seen = 0, [], set()
-        while self._inbox:
+        while self._inbox and handled < MAX_TURN_RECORDS:
             block = self._inbox.popleft()
             if block.partition in seen:
                 later.append(block)
