@@ -106,6 +106,9 @@ class Reader:
         # Copied, not linked: `cp -r` copies a link as a link, and an edit of "the copy" would be one of the repository.
         shutil.copytree(ROOT, folder, ignore=_NOT_CLONED, dirs_exist_ok=True)
         (folder / ".venv").symlink_to(ROOT / ".venv")
+        for name in ("pyproject.toml", "uv.lock"):
+            # Old, so that no `make` builds the environment anew: it would become one of this folder, which goes away.
+            os.utime(folder / name, (0, 0))
 
     def follow(self, block: Block, bootstrap: str | None) -> None:
         """Type every command of the block; raises AssertionError with the output when one does not do what is said."""

@@ -113,6 +113,11 @@ def test_commands_cannot_change_the_repository(tmp_path: Path) -> None:
             (ROOT / name / "here").unlink(missing_ok=True)
 
 
+def test_no_command_builds_the_environment_anew(tmp_path: Path) -> None:
+    (block,) = blocks("x.md", "<!-- run -->\n```bash\nmake --question setup\n```\n")
+    Reader(tmp_path).follow(block, None)
+
+
 def test_what_was_left_running_is_ended(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     (block,) = blocks("x.md", '<!-- run: until="ready now" -->\n```bash\nbash -c "echo ready now; sleep 600"\n```\n')
