@@ -79,10 +79,10 @@ def wait_for_broker(conf: Conf, timeout_s: float, say: Callable[[str], None]) ->
         except KafkaException as error:
             client.poll(0)
             detail = _detail(last, error)
-            if deadline - time.monotonic() <= 0:
-                raise _unreachable(server, timeout_s, detail) from None
             if not failed:
                 say(f"Kafka at {server} does not answer ({detail}); trying for {timeout_s:.0f} s")
+            if deadline - time.monotonic() <= 0:
+                raise _unreachable(server, timeout_s, detail) from None
             failed = True
             time.sleep(min(_PAUSE_S, max(0.0, deadline - time.monotonic())))
         else:
