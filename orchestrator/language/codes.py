@@ -60,6 +60,7 @@ NOT_BUILT: Final = "ORC-170"
 NO_OWNER: Final = "ORC-180"
 NOT_STREAMED: Final = "ORC-181"
 NO_POLICY: Final = "ORC-182"
+NOT_REGISTERED: Final = "ORC-183"
 
 EXPLAINED: Final = {
     NOT_UTF8: "The file is not UTF-8 text.",
@@ -105,5 +106,6 @@ EXPLAINED: Final = {
     NOT_BUILT: "Part of the language that this version does not run yet.",
     NO_OWNER: "A journey without an owner.",
     NOT_STREAMED: "An event type that no topic of streams.yaml carries.",
+    NOT_REGISTERED: "An experiment that experiments.yaml does not register.",
     NO_POLICY: "No policy.yaml was found beside a journey that is validated alone.",
 }
