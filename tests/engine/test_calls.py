@@ -41,7 +41,10 @@ STATES
 """
 FAILED = "  failed: {final: true, outcome: failed}"
 ON_ERROR = "on_error: failed"
-RETRY = "retry: [{on: [throttled], max_attempts: 3, interval: 30s, backoff: 2, max_delay: 45s}, {on: ['*'], max_attempts: 2, interval: 10s}]"
+RETRY = (
+    "retry: [{on: [throttled], max_attempts: 3, interval: 30s, backoff: 2, max_delay: 45s}, "
+    "{on: ['*'], max_attempts: 2, interval: 10s}]"
+)
 
 
 def world(*settings: str, policy: str = POLICY) -> World:
@@ -290,5 +293,5 @@ def test_a95_where_there_are_several_services_the_call_names_one() -> None:
     with pytest.raises(AssertionError, match="name one with `channel`"):
         world(policy=policy)
     assert [call.channel for call in calls(world("channel: other", policy=policy))] == ["other"]
-    with pytest.raises(AssertionError, match="policy.yaml has none"):
+    with pytest.raises(AssertionError, match="has none: add one"):
         world(policy=POLICY.replace(", kind: action", ""))
