@@ -62,6 +62,11 @@ NOT_STREAMED: Final = "ORC-181"
 NO_POLICY: Final = "ORC-182"
 NOT_REGISTERED: Final = "ORC-183"
 
+# A scenario.
+UNFIT_EVENT: Final = "ORC-190"
+UNCLEAR_OUTCOME: Final = "ORC-191"
+UNKNOWN_STEP: Final = "ORC-192"
+
 EXPLAINED: Final = {
     NOT_UTF8: "The file is not UTF-8 text.",
     TOO_LARGE: "The file is larger than 1 MB.",
@@ -108,4 +113,7 @@ EXPLAINED: Final = {
     NOT_STREAMED: "An event type that no topic of streams.yaml carries.",
     NOT_REGISTERED: "An experiment that experiments.yaml does not register.",
     NO_POLICY: "No policy.yaml was found beside a journey that is validated alone.",
+    UNFIT_EVENT: "An event of a scenario does not fit its schema.",
+    UNCLEAR_OUTCOME: "The outcome of an action that was not made, or of one of several.",
+    UNKNOWN_STEP: "A step that no journey of the scenario has.",
 }
