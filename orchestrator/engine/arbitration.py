@@ -66,8 +66,14 @@ def _lacks_consent(turn: Turn, action: Action) -> bool:
     return action.consent is None
 
 
+def _is_held_out(turn: Turn, action: Action) -> bool:
+    """Rule P2: from a holdout arm on, an instance walks silently."""
+    return turn.at_work is not None and turn.at_work.held_out
+
+
 # In the order of ruling A58: erased, holdout, no_channel, consent, suppression, duplicate_address, cap; quiet hours last.
 JUDGEMENTS: Final[tuple[tuple[str, Callable[[Turn, Action], bool]], ...]] = (
+    ("holdout", _is_held_out),
     ("no_channel", _has_no_channel),
     ("consent", _lacks_consent),
 )

@@ -1,7 +1,7 @@
 """What reserved event types do to a customer before any journey sees them (rule T7; rulings A53, A55, A69).
 
 Reserved types without an entry in EFFECTS have no effect of their own in this version: `profile.merged`,
-`privacy.erasure_requested`, `privacy.export_requested` and `action.outcome` change nothing unless a journey listens to them.
+`privacy.erasure_requested` and `privacy.export_requested` change nothing unless a journey listens to them.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import msgspec
 from orchestrator import names
 from orchestrator.engine import consent
 from orchestrator.engine.document import Consent
+from orchestrator.engine.outcomes import receive
 from orchestrator.names import Reason
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ EFFECTS: Final[Mapping[str, Callable[[Turn], None]]] = {
     names.CONSENT_CHANGED: change_consent,
     names.PROFILE_UPDATED: merge_profile,
     names.PREFERENCE_UPDATED: merge_profile,
+    names.ACTION_OUTCOME: receive,
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.engine.arbitration import settle
+from orchestrator.engine.handle import finish
 from orchestrator.engine.handling import Incident
 from orchestrator.engine.walk import Walk
 from orchestrator.names import Kind, Reason
@@ -25,8 +25,7 @@ def run(turn: Turn) -> None:
     for instance in sorted(turn.document.instances, key=_order):
         if 0 != instance.expires <= turn.now:
             _expire(turn, instance)
-    if turn.pending:
-        settle(turn)
+    finish(turn)
 
 
 def park(document: Document, due: int, instance_id: bytes | None, reason: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
+from orchestrator.engine import goals
 from orchestrator.engine.document import Instance, marker_name
 from orchestrator.engine.handling import Decision, Incident
 from orchestrator.engine.identity import uuid_text
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.program import ExitProgram, JourneyProgram, StateProgram, StepProgram
     from orchestrator.engine.turn import Turn
 
+TRAIL: Final = 10  # last steps that a hand-off block names
 TRANSITIONS: Final = 100  # state entries in one handling, after which a journey goes in circles (ruling A80)
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -135,8 +137,19 @@ class Walk(Struct, eq=False):
 
     def _run(self, step: StepProgram | None) -> None:
         while step is not None:
+            if self.journey.keeps_trail:
+                self._leave_trail(step.id)
             skipped = step.when is not None and not self.holds(step.when, step.id)
             step = self._after(step, NEXT if skipped else step.verb.arrive(self, step))
+
+    def _leave_trail(self, step: str) -> None:
+        trail = self.instance.trail
+        self.instance.trail = [step] if trail is None else [*trail[1 - TRAIL :], step]
+
+    def arms(self) -> dict[str, str]:
+        """Give the customer's arms in the experiments of this journey (rule A1)."""
+        known = self.turn.document.arms
+        return {name: known[name] for name in self.journey.experiments if name in known}
 
     def _after(self, step: StepProgram, move: Move) -> StepProgram | None:
         """Carry out a move; give the step to run next, None where the instance stops."""
@@ -206,6 +219,8 @@ class Walk(Struct, eq=False):
 
     def _remove(self) -> None:
         document = self.turn.document
+        if self.journey.goals:
+            goals.keep_context(document, self.instance, self.journey)
         document.instances = [instance for instance in document.instances if instance is not self.instance]
         marker = document.markers.get(marker_name(self.instance.journey, self.instance.key))
         if marker is not None:

@@ -13,12 +13,11 @@ from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Fields
 
 SETTINGS: Final[dict[str, tuple[str, ...]]] = {
-    "journey": ("lifetime", "goals"),
-    "policy": ("caps", "suppress", "exclusive", "holdout"),
+    "policy": ("caps", "suppress", "holdout"),
     "policy.dedupe": ("addresses",),
     "policy.channel": ("quiet_hours", "rate"),
 }
-FUNCTIONS: Final = frozenset({"sent_within", "count_within"})
+FUNCTIONS: Final = frozenset({"sent_within"})
 
 
 def refuse_settings(fields: Fields, section: str) -> None:

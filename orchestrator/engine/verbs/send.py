@@ -58,6 +58,7 @@ class Send(Verb):
     """Decides on a message. Whether it goes out is judged here and settled at the end of the handling."""
 
     name = "send"
+    acts = True
 
     def parse(self, step: Fields) -> SendSettings:
         """Read `send: {channel, template, ...}`."""
@@ -152,4 +153,5 @@ def _command(walk: Walk, step: StepProgram, plan: SendPlan) -> Action:
         template=plan.template,
         key=instance.key,
         urgency=journey.urgency,
+        arms=walk.arms() if journey.experiments else {},
     )
