@@ -109,6 +109,7 @@ class Count:
 
     DUPLICATE_EVENTS: Final = "duplicate_events"  # rule I2
     FORGOTTEN_EVENT_IDS: Final = "forgotten_event_ids"  # ruling A09: forgotten because of dedupe.events.max, still in the window
+    UNKNOWN_ZONES: Final = "unknown_zones"  # rule D3: a profile's time zone that does not exist
 
 
 class Kind:

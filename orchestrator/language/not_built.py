@@ -14,11 +14,11 @@ from orchestrator.language.reader import Fields
 
 SETTINGS: Final[dict[str, tuple[str, ...]]] = {
     "journey": ("lifetime", "goals"),
-    "policy": ("caps", "suppress", "exclusive", "holdout"),
+    "policy": ("exclusive",),
     "policy.dedupe": ("addresses",),
-    "policy.channel": ("quiet_hours", "rate"),
+    "policy.channel": ("rate",),
 }
-FUNCTIONS: Final = frozenset({"sent_within", "count_within"})
+FUNCTIONS: Final = frozenset({"count_within"})
 
 
 def refuse_settings(fields: Fields, section: str) -> None:

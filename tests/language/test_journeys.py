@@ -336,9 +336,6 @@ def test_what_is_not_built_is_read_and_then_refused(addition: str, what: str) ->
         "start: {journey: j, data: {x: '1'}}",
         'delay: {at: "09:00", days: [mon, tue], timezone: profile.timezone}',
         "delay: {until: timestamp('2030-01-01T00:00:00Z'), past: exit}",
-        "send: {channel: preferred, template: t}",
-        "send: {channel: [email, sms], template: t}",
-        "when: \"sent_within('email', '3d')\", delay: 1d",
         "when: \"count_within('auth.login', '3d') > 2\", delay: 1d",
     ],
 )

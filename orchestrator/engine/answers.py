@@ -1,0 +1,52 @@
+"""What became of sends: `action.outcome` (rules K1, A3; rulings A57, A89, A94). The outcome of a send moves no instance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from orchestrator.engine.contact import ANSWERED, Sent, tidy
+from orchestrator.engine.handling import Decision
+from orchestrator.engine.identity import uuid_bytes, uuid_text
+from orchestrator.names import Kind, Reason
+
+if TYPE_CHECKING:
+    from orchestrator.engine.turn import Turn
+
+FREEING: Final = frozenset({"failed", "bounced", "cancelled"})  # the action did not reach the customer: its slot is free again
+
+
+def receive(turn: Turn) -> None:
+    """Log an outcome and note what it means for the send; one without action or status is an incident."""
+    action_id, status = turn.payload.get("action_id"), turn.payload.get("status")
+    if not isinstance(action_id, str) or not action_id or not isinstance(status, str) or not status:
+        turn.incident(Reason.UNUSABLE_EVENT, "action.outcome needs action_id and status")
+        return
+    decision = Decision(Kind.OUTCOME_RECEIVED, outcome=status, reason=str(turn.payload.get("code") or ""), action_id=action_id)
+    describe(turn, decision, note(turn, action_id, status))
+    turn.handling.decisions.append(decision)
+
+
+def note(turn: Turn, action_id: str, status: str) -> Sent | None:
+    """Take an outcome as the answer to a send, and give its cap slot back where the status says so; give the send, if known."""
+    contact = turn.document.contact
+    try:
+        raw = uuid_bytes(action_id)
+    except ValueError:
+        return None
+    sent = None if contact is None else next((sent for sent in contact.sent if sent.action == raw), None)
+    if sent is None or contact is None:
+        return None
+    sent.status = ANSWERED
+    if status in FREEING:
+        contact.sent.remove(sent)
+    tidy(turn.document, turn.now)
+    return sent
+
+
+def describe(turn: Turn, decision: Decision, sent: Sent | None) -> None:
+    """Fill in where a send came from; of an action that is not remembered any more only its id is known."""
+    if sent is None:
+        return
+    decision.journey, decision.version, decision.instance = sent.journey, sent.version, uuid_text(sent.instance)
+    decision.key, decision.step, decision.channel = sent.key, sent.step, sent.channel
+    decision.state = next((each.state for each in turn.document.instances if each.id == sent.instance), "")
