@@ -39,6 +39,7 @@ def note(turn: Turn, action_id: str, status: str) -> Sent | None:
     sent.status = ANSWERED
     if status in FREEING:
         contact.sent.remove(sent)
+        contact.wake(turn.now)
     tidy(turn.document, turn.now)
     return sent
 

@@ -80,6 +80,12 @@ class Contact(Struct, array_like=True, gc=False):
         self.held.append(held)
         self.held.sort(key=_decided)
 
+    def wake(self, now: int) -> None:
+        """After a slot was given back: let what waits for a cap be looked at now (rule K4)."""
+        for held in self.held:
+            if held.reason == CAP and held.look_at > now:
+                held.look_at = now
+
     def tidy(self, now: int) -> None:
         """Drop what is over at `now`."""
         self.blocks = {rule: block for rule, block in self.blocks.items() if now < block[1]}

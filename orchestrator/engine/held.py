@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.engine import outgoing
-from orchestrator.engine.contact import CAP, QUIET_HOURS, Held, contact_of, tidy
+from orchestrator.engine.contact import CAP, QUIET_HOURS, Contact, Held, contact_of, tidy
 from orchestrator.engine.document import NEVER
 from orchestrator.engine.identity import uuid_text
 from orchestrator.engine.quiet import quiet_until
@@ -28,7 +28,8 @@ def hold(turn: Turn, candidate: Candidate, reason: str, release: int, until: int
     action = candidate.action
     look_at = min(release, action.expires_at, until or NEVER)
     contact_of(turn.document).keep(Held(action, candidate.decided, candidate.state, candidate.priority, reason, look_at, until))
-    outgoing.log(turn, candidate, Kind.ACTION_HELD, reason).detail = {"deadline": str(look_at)}
+    if reason != candidate.held_for:  # looked at again and still over its cap, it goes on being held
+        outgoing.log(turn, candidate, Kind.ACTION_HELD, reason).detail = {"deadline": str(look_at)}
 
 
 def release(turn: Turn) -> None:
@@ -47,7 +48,7 @@ def release(turn: Turn) -> None:
         candidate = outgoing.again(held)
         reason = _stands_against(turn, held)
         if reason:
-            contact.held.remove(held)
+            _remove(turn, contact, held)
             outgoing.log(turn, candidate, Kind.ACTION_SUPPRESSED, reason)
         elif held.reason == CAP:
             contact.held.remove(held)
@@ -84,9 +85,16 @@ def cancel(turn: Turn, reason: str, is_meant: Callable[[Held], bool]) -> None:
     if contact is None:
         return
     for held in [each for each in contact.held if is_meant(each)]:
-        contact.held.remove(held)
+        _remove(turn, contact, held)
         outgoing.log(turn, outgoing.again(held), Kind.ACTION_CANCELLED, reason)
     tidy(turn.document, turn.now)
+
+
+def _remove(turn: Turn, contact: Contact, held: Held) -> None:
+    """Take a held send out for good; one that waited for quiet hours had a slot, which others may wait for."""
+    contact.held.remove(held)
+    if held.reason == QUIET_HOURS:
+        contact.wake(turn.now)
 
 
 def drop(turn: Turn, instance: bytes, reason: str) -> None:

@@ -23,7 +23,8 @@ class Candidate(Struct, eq=False):
     """A send that its step decided on and nothing has stopped so far.
 
     `state` is where the instance stood at the step, `otherwise` what the instance does if the send loses now. `walk` is None for
-    one that was held: its instance has gone on. `until` is then how long a cap may go on holding it, 0 for a new one.
+    one that was held: its instance has gone on. `until` is then how long a cap may go on holding it, 0 for a new one, and
+    `held_for` why it was held.
     """
 
     action: Action
@@ -33,13 +34,14 @@ class Candidate(Struct, eq=False):
     walk: Walk | None = None
     otherwise: Move = NEXT
     until: int = 0
+    held_for: str = ""
     may_wait: bool = True
     is_overtaken: bool = False  # an earlier send of its instance lost, and took the instance elsewhere
 
 
 def again(held: Held) -> Candidate:
     """Give a held send as a candidate."""
-    return Candidate(held.action, held.state, held.priority, held.decided, until=held.until)
+    return Candidate(held.action, held.state, held.priority, held.decided, until=held.until, held_for=held.reason)
 
 
 def log(turn: Turn, candidate: Candidate, kind: str, reason: str = "") -> Decision:

@@ -280,11 +280,16 @@ def test_k2_a06_held_sends_that_compete_go_by_priority_then_by_when_they_were_de
     assert emitted(w) == [("low", 0), ("soon", offset_ms("1d")), ("late", offset_ms("2d")), ("low", offset_ms("3d"))]
 
 
-def test_k4_a_slot_given_back_lets_others_through_before_the_held_ones_hour() -> None:
-    w = world(caps=HOLDING)
-    w.event("began", "0s")
-    w.event("action.outcome", "1h", action_id=w.actions[0].action_id, status="bounced")
-    assert sent_at(w, "2h") == [True]
+def test_k4_a_slot_given_back_goes_to_what_is_held_at_once() -> None:
+    # sent 0h, held 1h and 2h; the first bounces at 3h: the earlier held goes then, the later one stays held until 3h + 1d
+    w = world(mail(more=", expires: 3d"), caps=HOLDING)
+    assert sent_at(w, "0s", "1h", "2h") == [True, False, False]
+    w.event("action.outcome", "3h", action_id=w.actions[0].action_id, status="bounced")
+    w.until("3h")
+    assert [at for _, at in emitted(w)] == [0, offset_ms("3h")]
+    w.until("9d")
+    assert [at for _, at in emitted(w)] == [0, offset_ms("3h"), offset_ms("27h")]
+    assert len(w.decisions("action_held")) == 2  # looked at again, not held anew
 
 
 def test_sent_within_a102_counts_what_left_and_only_that() -> None:

@@ -130,6 +130,18 @@ def test_k1_a_slot_of_a_held_send_that_expires_is_given_back() -> None:
     assert emitted(w) == [("text", offset_ms("23h+1ms"))]
 
 
+def test_k4_a_held_send_that_is_cancelled_gives_its_slot_to_what_waits_for_the_cap() -> None:
+    # j held for quiet hours from 22h with the slot; text waits for the cap from 23h; at 24h consent for j goes, and text leaves
+    caps = "caps: [{id: daily, limit: 1, per: 1d, over: hold, max_hold: 3d}]"
+    w = world(mail(purpose="promotion"), mail("text", on="text", channel="sms", more=", expires: 3d"), more=caps)
+    w.consent("granted", "0s")
+    w.event("began", "22h")
+    w.event("text", "23h")
+    w.consent("withdrawn", "24h")
+    w.until("24h")
+    assert emitted(w) == [("text", offset_ms("24h"))]
+
+
 def test_k4_q1_a_send_released_by_its_cap_into_quiet_hours_waits_for_their_end() -> None:
     # sent at 22h-1d; wanted at 20h, held for the cap until 22h, then for quiet hours until 32h
     caps = "caps: [{id: daily, limit: 1, per: 1d, over: hold, max_hold: 3d}]"
