@@ -39,14 +39,14 @@ class Bundle(Struct, frozen=True):
 
     def load(self, catalog: Catalog | None) -> Loaded:
         """Read and check the files."""
-        sources = [Source(str(path), _content(path), kind) for path, kind in self.files]
+        sources = [Source(str(path), content_of(path), kind) for path, kind in self.files]
         return load(sources, catalog, TABLE, is_complete=self.is_complete)
 
     def digest(self) -> str:
         """Give 16 hex digits that stand for the names and contents of the files."""
         whole = hashlib.sha256()
         for path, kind in self.files:
-            whole.update(f"{kind} {path.name} {path.stat().st_size}\n".encode() + _content(path))
+            whole.update(f"{kind} {path.name} {path.stat().st_size}\n".encode() + content_of(path))
         return whole.hexdigest()[:16]
 
 
@@ -143,7 +143,7 @@ def _upwards(path: Path) -> list[Path]:
     return (named + absolute[len(named) :])[:LEVELS_UP]
 
 
-def _content(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
     """Read a file, at most one byte more than any file may have: enough to tell that it is too large."""
     try:
         with path.open("rb") as file:

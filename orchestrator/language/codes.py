@@ -61,6 +61,11 @@ NO_OWNER: Final = "ORC-180"
 NOT_STREAMED: Final = "ORC-181"
 NO_POLICY: Final = "ORC-182"
 
+# A scenario.
+UNFIT_EVENT: Final = "ORC-190"
+UNCLEAR_OUTCOME: Final = "ORC-191"
+UNKNOWN_STEP: Final = "ORC-192"
+
 EXPLAINED: Final = {
     NOT_UTF8: "The file is not UTF-8 text.",
     TOO_LARGE: "The file is larger than 1 MB.",
@@ -106,4 +111,7 @@ EXPLAINED: Final = {
     NO_OWNER: "A journey without an owner.",
     NOT_STREAMED: "An event type that no topic of streams.yaml carries.",
     NO_POLICY: "No policy.yaml was found beside a journey that is validated alone.",
+    UNFIT_EVENT: "An event of a scenario does not fit its schema.",
+    UNCLEAR_OUTCOME: "The outcome of an action that was not made, or of one of several.",
+    UNKNOWN_STEP: "A step that no journey of the scenario has.",
 }

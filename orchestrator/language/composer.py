@@ -47,7 +47,7 @@ _DIGITS: Final = 4_000  # int() refuses longer texts; nothing here counts that f
 _WIDE_MARKS: Final = (b"\xff\xfe", b"\xfe\xff", b"\x00")
 
 
-class _Refused(Exception):  # noqa: N818 - a refusal, caught in this file
+class _Refused(Exception):
     """Reading cannot go on."""
 
     def __init__(self, place: Place, code: str, message: str) -> None:

@@ -26,11 +26,12 @@ SourceKind = Literal["journey", "policy", "streams", "experiments"]
 
 
 class Source(Struct, frozen=True):
-    """One file: its name as messages show it, its bytes, and what it is."""
+    """One file: its name as messages show it, its bytes, and what it is. `node`: read already, as part of another file."""
 
     path: str
     content: bytes
     kind: SourceKind
+    node: Node | None = None
 
 
 class Loaded(Struct, frozen=True):
@@ -71,7 +72,7 @@ def load(sources: Sequence[Source], catalog: Catalog | None, verbs: VerbTable, *
 
 
 def _all(sources: Sequence[Source], kind: SourceKind, problems: Problems, read: Callable[[Node], T]) -> list[T]:
-    nodes = [compose(source.path, source.content, problems) for source in sources if source.kind == kind]
+    nodes = [source.node or compose(source.path, source.content, problems) for source in sources if source.kind == kind]
     return [read(node) for node in nodes if node is not None]
 
 

@@ -42,6 +42,10 @@ class Problems:
         """Note something that is allowed but doubtful."""
         self._found.append(Problem(place, code, printable(message), "warning"))
 
+    def add(self, problem: Problem) -> None:
+        """Take over one that was found elsewhere."""
+        self._found.append(problem)
+
     def __iter__(self) -> Iterator[Problem]:
         return iter(sorted(set(self._found), key=lambda p: (p.place.path, p.place.line, p.place.column, p.code)))
 

@@ -91,6 +91,11 @@ class Fields:
             return None
         return found
 
+    def as_written(self, key: str) -> Node:
+        """Give the value of a key that is there, null too: for where nothing is a value."""
+        self.allow(key)
+        return self._values[key]
+
     def text(self, key: str, default: str = "", *, required: bool = False) -> str:
         """Give text that is not empty."""
         node = self.node(key, required=required)

@@ -74,9 +74,9 @@ class JourneyApp(faust.App):
 
 
 def __getattr__(name: str) -> Any:
-    """Make the app on demand for `faust -A orchestrator.stream.app`."""
+    """Make the app on demand for `faust -A orchestrator.stream.app`, once: it holds the lock of the state directory."""
     if name == "app":
         from orchestrator.stream.runner import app_from_environment
 
-        return app_from_environment()
+        return globals().setdefault("app", app_from_environment())
     raise AttributeError(name)

@@ -9,12 +9,22 @@ from typing import Final
 TIMER_GRACE_MS: Final = 1000  # rule T5: how long a timer waits for a record that happened in time but is still under way
 TICK_S: Final = 0.1
 
+SKEW_MS: Final = 60_000  # how far ahead of this host's clock a producer's may honestly be
+
 WallClock = Callable[[], int]
 
 
 def wall_ms() -> int:
     """Give the wall clock in ms UTC. The only place where the stream room reads it for decisions."""
     return time.time_ns() // 1_000_000
+
+
+def advanced(newest: int, time: int, wall: int) -> int:
+    """Give the newest record time after a record of this time.
+
+    A record from the future does not count: in a backlog it would make timers fire before records that happened in time.
+    """
+    return max(newest, min(time, wall)) if time <= wall + SKEW_MS else newest
 
 
 class PartitionClock:

@@ -35,7 +35,7 @@ _NOT_A_MEMBER: Final = frozenset(
 )
 
 
-class Produce(Struct):
+class Produce(Struct, gc=False):
     """One record to produce. `at` is its timestamp in ms, 0 for the time of producing."""
 
     topic: str

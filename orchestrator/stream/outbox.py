@@ -40,7 +40,10 @@ class Outbox:
         self._records: list[Produce] = []
 
     def handling(self, partition: int, handling: Handling, message: Any) -> None:
-        """Add what one handling decided. `message` is the record at hand; a timer that it made fire has no source."""
+        """Add what one handling decided. `message` is the record at hand; a timer that it made fire has no source.
+
+        An action that is too large for its topic leaves `handling.actions`, and an incident joins `handling.incidents`.
+        """
         if handling.decisions:
             if handling.event:
                 key, value, headers = self._handlings.encode(handling, message.topic(), partition, message.offset())
@@ -49,9 +52,10 @@ class Outbox:
             self._add(self._transitions, partition, key, value, headers)
         if handling.actions:
             source_headers = message.headers() if handling.event else None
-            for action in handling.actions:
+            for action in tuple(handling.actions):
                 key, value, action_headers = self._actions.encode(action, source_headers)
                 if value is not None and len(value) > MAX_VALUE_BYTES:
+                    handling.actions.remove(action)
                     handling.incidents.append(_too_large(action, len(value)))
                 else:
                     self._add(self._channels[action.channel], partition, key, value, action_headers)

@@ -18,7 +18,7 @@ from orchestrator.errors import PositionLost
 from orchestrator.names import Reason
 from orchestrator.stream.blocks import Block
 from orchestrator.stream.calendar import Calendar
-from orchestrator.stream.clock import PartitionClock, WallClock
+from orchestrator.stream.clock import PartitionClock, WallClock, advanced
 from orchestrator.stream.outbox import MAX_VALUE_BYTES, Outbox
 from orchestrator.stream.positions import metadata_of
 from orchestrator.stream.store import PartitionStore, Position
@@ -93,7 +93,8 @@ class Partition:
         newest = self.clock.newest
         for message, item in zip(block, admitted, strict=True):
             if isinstance(item, Record):
-                newest = item.time if item.time > newest else newest
+                if item.time > newest:
+                    newest = advanced(newest, item.time, wall)
                 customer = customers[item.customer]
                 stored = customer.stored
                 handlings = handle(customer, item, clock or newest)
@@ -102,7 +103,7 @@ class Partition:
                 for handling in handlings:
                     self._emit(handling, out, message)
             elif item is None:
-                newest = max(newest, min(message.timestamp()[1], wall))
+                newest = advanced(newest, message.timestamp()[1], wall)
             else:
                 self._refuse(message, item, out)
         self.clock.newest = newest
@@ -148,11 +149,11 @@ class Partition:
             self._runs.append(run)
 
     def _emit(self, handling: Handling, out: Outbox, message: Any) -> None:
+        out.handling(self.number, handling, message)
         counts = self._counts
         counts["decisions"] += len(handling.decisions)
         counts["actions"] += len(handling.actions)
         counts["incidents"] += len(handling.incidents)
-        out.handling(self.number, handling, message)
 
     def _refuse(self, message: Any, refusal: Refusal, out: Outbox) -> None:
         self._counts["incidents"] += 1

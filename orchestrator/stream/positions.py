@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from msgspec import Struct
 
 from orchestrator.errors import PositionLost, Unreachable
-from orchestrator.wire.journal import chain_of, decode_journal
+from orchestrator.wire.journal import JournalRecord, chain_of, decode_journal
 
 _TIMEOUT_S: Final = 15
 _LOOK_BACK: Final = 64
@@ -56,23 +56,51 @@ def committed(consumer: Consumer, topics: Sequence[str], partition: int) -> Comm
     return Committed(sources, cycle, chain, newest)
 
 
+def bounds(consumer: Consumer, topic: str, partition: int) -> tuple[int, int]:
+    """Give a log's first and next offset, asked of the broker. Raises Unreachable."""
+    try:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT_S)
+    except KafkaException as error:
+        raise unreachable(f"{topic}/{partition}", error) from error
+    return int(low), int(high)
+
+
+def unreachable(what: str, error: KafkaException) -> Unreachable:
+    """Say that something in Kafka cannot be read just now."""
+    return Unreachable(
+        f"{what} cannot be read: {error.args[0].name()}",
+        next_step="check the brokers, and that this principal may Read and Describe the topics of the app",
+    )
+
+
 def journal_tail(consumer: Consumer, topic: str, partition: int) -> Committed | None:
     """Read a position from the last record of a partition's journal, None where it is empty.
 
     The consumer loses its assignment.
     """
-    low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT_S)
+    low, high = bounds(consumer, topic, partition)
     reach = _LOOK_BACK
     while high > low:
         start = max(low, high - reach)
         last = _last_value(consumer, TopicPartition(topic, partition, start))
         if last is not None:
-            record = decode_journal(last)
+            record = _journal_record(last, f"{topic}/{partition}")
             return Committed(dict(record.sources), record.cycle, chain_of(last), record.newest)
         if start == low:
             break
         reach *= 8  # only transaction markers so far
     return None
+
+
+def _journal_record(value: bytes, where: str) -> JournalRecord:
+    try:
+        return decode_journal(value)
+    except (ValueError, EOFError, IndexError) as error:
+        raise PositionLost(
+            "the journal's last record cannot be read",
+            where=where,
+            next_step="another program or a newer version wrote it: see which, and start that version",
+        ) from error
 
 
 def _last_value(consumer: Consumer, start: TopicPartition) -> bytes | None:
@@ -88,16 +116,16 @@ def _last_value(consumer: Consumer, start: TopicPartition) -> bytes | None:
             elif message.error().code() == KafkaError._PARTITION_EOF:
                 return last
             else:
-                raise KafkaException(message.error())
+                raise unreachable("the journal", KafkaException(message.error()))
     finally:
         consumer.unassign()
 
 
 def check_in_log(consumer: Consumer, topic: str, partition: int, offset: int | None) -> int:
     """Give the offset to start from, the log's beginning for None. Raises PositionLost where it lies outside the log."""
-    low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=_TIMEOUT_S)
+    low, high = bounds(consumer, topic, partition)
     if offset is None:
-        return int(low)
+        return low
     if not low <= offset <= high:
         raise PositionLost(
             f"the next offset to read is {offset}, the log holds {low} to {high}",

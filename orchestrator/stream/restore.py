@@ -26,6 +26,9 @@ _SAY_EVERY_S: Final = 2.0
 DEFAULT_TOMBSTONES_KEPT_MS: Final = 24 * 3_600_000  # Kafka's own default of delete.retention.ms
 # How long a dead worker's open transaction may keep the end of the changelog from being read.
 STABLE_END_TIMEOUT_S: Final = 60.0
+# How long an opening outlasts brokers that are out of reach; who starts the process again tries for longer.
+REACH_TIMEOUT_S: Final = 60.0
+_PAUSE_S: Final = 1.0
 
 
 class Source(Struct, frozen=True):
@@ -52,7 +55,13 @@ class Restorer:
         self._source = source
         self._state_dir = state_dir
         self._is_stopped = is_stopped
-        common = {**source.client, "enable.auto.commit": False, "auto.offset.reset": "error", "enable.partition.eof": True}
+        common = {
+            "fetch.wait.max.ms": 20,  # the end of a log is told when a fetch finds nothing: 500 ms each by default
+            **source.client,
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "enable.partition.eof": True,
+        }
         self._reader = Consumer({**common, "isolation.level": "read_committed"})
         self._gauge = Consumer({**common, "isolation.level": "read_uncommitted"})  # sees the true end of a log
 
@@ -62,14 +71,34 @@ class Restorer:
         self._gauge.close()
 
     def open(self, partition: int) -> PartitionStore:
-        """Give the partition's store, level with Kafka, its position settled.
+        """Give the partition's store, level with Kafka, its position settled. Goes on trying for a minute while Kafka is away.
 
         Raises Interrupted, PositionLost, Unreachable, StoreDamaged (where even a new store cannot be made).
         """
-        started = time.monotonic()
-        # First the position: waiting for stable offsets also waits out the previous owner's transaction.
-        where = self._where(partition)
-        store = self._trusted_store(partition, where)
+        deadline = time.monotonic() + REACH_TIMEOUT_S
+        while True:
+            # First the position: waiting for stable offsets also waits out the previous owner's transaction.
+            try:
+                where = self._where(partition)
+                return self._level(self._trusted_store(partition, where), where)
+            except (KafkaException, Unreachable) as error:
+                if time.monotonic() > deadline:
+                    raise error if isinstance(error, Unreachable) else positions.unreachable("the changelog", error) from error
+                log.warning("restore_waits", partition=partition, why=str(error).splitlines()[0])
+            if self._is_stopped():
+                raise Interrupted
+            time.sleep(_PAUSE_S)
+
+    def _level(self, store: PartitionStore, where: positions.Committed | None) -> PartitionStore:
+        try:
+            self._make_level(store, where)
+        except BaseException:
+            store.close()  # left open it would keep the directory locked, and the next opening would take it for damaged
+            raise
+        return store
+
+    def _make_level(self, store: PartitionStore, where: positions.Committed | None) -> None:
+        started, partition = time.monotonic(), store.identity.partition
         restored = self._catch_up(store)
         if where is not None:
             position = Position(where.cycle, where.chain, where.newest, where.sources, store.position.changelog)
@@ -83,7 +112,6 @@ class Restorer:
         store.write({}, (), (), position)
         seconds = time.monotonic() - started
         log.info("partition_open", partition=partition, cycle=position.cycle, restored=restored, seconds=round(seconds, 2))
-        return store
 
     def _where(self, partition: int) -> positions.Committed | None:
         found = positions.committed(self._reader, self._source.topics, partition)
@@ -110,12 +138,16 @@ class Restorer:
         identity = Identity(FORMAT, self._source.cluster, self._source.app, partition)
         try:
             store = PartitionStore(path, identity)
-            doubt = self._doubt(store, where)
         except StoreDamaged as error:
-            store, doubt = None, error.what
-        if store is not None and not doubt:
-            return store
-        if store is not None:
+            doubt = error.what
+        else:
+            try:
+                doubt = self._doubt(store, where)
+            except BaseException:
+                store.close()
+                raise
+            if not doubt:
+                return store
             store.close()
         aside = move_aside(path)
         log.warning("store_rebuilt", partition=partition, why=doubt, moved_to=str(aside))
@@ -139,8 +171,7 @@ class Restorer:
         return ""
 
     def _changelog_bounds(self, partition: int) -> tuple[int, int]:
-        low, high = self._gauge.get_watermark_offsets(TopicPartition(self._source.changelog, partition), timeout=15)
-        return int(low), int(high)
+        return positions.bounds(self._gauge, self._source.changelog, partition)
 
     def _catch_up(self, store: PartitionStore) -> int:
         """Write the changelog from the store's offset on to its end into the store; give how many documents came.

@@ -79,29 +79,50 @@ class PartitionStore:
         """Open or create. Raises StoreDamaged where the directory cannot be opened or is somebody else's."""
         self.path = path
         self.identity = identity
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if _mark_of(path).exists():
+            raise StoreDamaged("the local store was found damaged while it was in use", where=str(path))
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._db: Any = Rdict(str(path), _options())
-            raw = self._db.get(_META)
         except Exception as error:  # rocksdict raises plain Exceptions
             raise StoreDamaged("the local store cannot be opened", where=str(path)) from error
         try:
+            self.position = self._position_of(identity)
+        except StoreDamaged:
+            self.close()  # an open one would keep the directory locked
+            raise
+
+    def _position_of(self, identity: Identity) -> Position:
+        try:
+            raw = self._db.get(_META)
             meta = msgspec.msgpack.decode(raw, type=_Meta) if raw else _Meta(identity, Position())
-        except msgspec.DecodeError as error:
-            self.close()
-            raise StoreDamaged("the local store's position cannot be read", where=str(path)) from error
+        except Exception as error:
+            raise StoreDamaged("the local store's position cannot be read", where=str(self.path)) from error
         if meta.identity != identity:
-            self.close()
-            raise StoreDamaged("the local store belongs to another cluster, app, partition or format", where=str(path))
-        self.position = meta.position
+            raise StoreDamaged("the local store belongs to another cluster, app, partition or format", where=str(self.path))
+        return meta.position
 
     def get_many(self, customers: Sequence[bytes]) -> list[bytes | None]:
-        """Give the stored documents in the order asked; None for a customer without one."""
-        found: list[bytes | None] = self._db.get([_DOCUMENT + c for c in customers])
+        """Give the stored documents in the order asked; None for a customer without one. Raises StoreDamaged."""
+        try:
+            found: list[bytes | None] = self._db.get([_DOCUMENT + c for c in customers])
+        except Exception as error:
+            raise self._unreadable() from error
         return found
 
+    def _unreadable(self) -> StoreDamaged:
+        """Mark the store, so that its next opening rebuilds it: opening alone would not find the damage, and so on for ever."""
+        with suppress(OSError):
+            _mark_of(self.path).touch()
+        return StoreDamaged(
+            "the local store cannot be read", where=str(self.path), next_step="start the worker again: it rebuilds the store"
+        )
+
     def due(self, after: tuple[int, bytes], before: int, limit: int) -> list[tuple[int, bytes]]:
-        """List at most `limit` calendar entries (due ms, customer) greater than `after` and with due < `before`, in order."""
+        """List at most `limit` calendar entries (due ms, customer) greater than `after` and with due < `before`, in order.
+
+        Raises StoreDamaged.
+        """
         iterator = self._db.iter()
         iterator.seek(_timer_key(*after) + b"\0" if after[1] else _timer_key(after[0], b""))
         found: list[tuple[int, bytes]] = []
@@ -112,12 +133,23 @@ class PartitionStore:
                 break
             found.append((int.from_bytes(key[1:9], "big"), key[9:]))
             iterator.next()
+        self._check(iterator)
         return found
 
+    def _check(self, iterator: Any) -> None:
+        """Tell the end of the entries from an iterator that met damage, which looks the same: timers would be lost."""
+        if iterator.valid():
+            return
+        try:
+            iterator.status()
+        except Exception as error:
+            raise self._unreadable() from error
+
     def earliest_due(self, after: int) -> int | None:
-        """Give the due of the first calendar entry at or after `after`, None where there is none."""
+        """Give the due of the first calendar entry at or after `after`, None where there is none. Raises StoreDamaged."""
         iterator = self._db.iter()
         iterator.seek(_timer_key(after, b""))
+        self._check(iterator)
         if not iterator.valid():
             return None
         key = iterator.key()
@@ -149,7 +181,13 @@ class PartitionStore:
         try:
             self._db.write(batch)
         except Exception as error:
-            raise StoreDamaged("the local store refuses writes (disk full?)", where=str(self.path)) from error
+            if "orruption" in str(error):
+                raise self._unreadable() from error
+            raise StoreDamaged(
+                f"the local store refuses writes: {error}",
+                where=str(self.path),
+                next_step="make room on the disk, then start the worker again",
+            ) from error
         self.position = position
 
     def documents(self) -> Iterable[tuple[bytes, bytes]]:
@@ -169,10 +207,30 @@ def _timer_key(due: int, customer: bytes) -> bytes:
     return _TIMER + max(due, 0).to_bytes(8, "big") + customer
 
 
+def _mark_of(path: Path) -> Path:
+    """Beside the store, since nothing may be written into one that is damaged."""
+    return path.with_name(f"{path.name}.damaged")
+
+
 def move_aside(path: Path) -> Path:
-    """Rename a store that cannot be trusted to `<name>.bad-<seconds>`, keep no older such copy, and give the new name."""
-    for old in path.parent.glob(f"{path.name}.bad-*"):
-        shutil.rmtree(old, ignore_errors=True)
+    """Rename a store that cannot be trusted to `<name>.bad-<seconds>`, keep no older such copy, and give the new name.
+
+    Raises StoreDamaged where the file system does not let it.
+    """
     target = path.with_name(f"{path.name}.bad-{int(time.time())}")
-    path.rename(target)
+    try:
+        for old in path.parent.glob(f"{path.name}.bad-*"):
+            if old.is_dir():
+                shutil.rmtree(old)
+            else:
+                old.unlink()
+        if path.exists():
+            path.rename(target)
+        _mark_of(path).unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreDamaged(
+            f"a local store that cannot be used cannot be moved aside either: {error.strerror}",
+            where=str(path),
+            next_step="see to the rights and the space of the state directory",
+        ) from error
     return target

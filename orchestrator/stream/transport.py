@@ -127,6 +127,8 @@ class Consumer(base.Consumer):
     async def _revoke(self, parts: set[TP], *, lost: bool) -> None:
         self.app.on_rebalance_start()
         await self.app.worker.close_partitions(commit=not lost)
+        self.epoch += 1  # an assignment of positions that still waits for the poll thread is void
+        self._outstanding = 0
         await self.on_partitions_revoked(parts)
 
     def _on_loop(self, work: Coroutine[Any, Any, None]) -> None:

@@ -22,7 +22,7 @@ from mode import Service
 from msgspec import Struct
 
 from orchestrator.engine.engine import Engine
-from orchestrator.errors import OrchestratorError, TopicMismatch
+from orchestrator.errors import TopicMismatch
 from orchestrator.language.model import Topology
 from orchestrator.observe.logs import logger
 from orchestrator.stream import positions
@@ -39,9 +39,10 @@ from orchestrator.wire.schemas import SchemaSet
 log = logger(__name__)
 
 MAX_CYCLE_RECORDS: Final = 20_000
+MAX_TURN_RECORDS: Final = 2_000  # then the loop breathes: the transport hands over, the pulse is felt
 FIRES_A_TURN: Final = 500  # rule T8: blocks are handled between batches of timers
 # A loop that stood still for longer may have missed records that are older than the wall clock is now.
-STALL_S: Final = 2.0
+STALL_MS: Final = 2000
 
 
 class WorkerConfig(Struct, frozen=True):
@@ -82,7 +83,7 @@ class JourneyWorker(Service):
         self._turn_lock = asyncio.Lock()  # held while a cycle runs, so that a revocation waits for its end
         self._opening: asyncio.Task[None] | None = None
         self._may_open = False
-        self._seen_alive = monotonic()
+        self._pulse, self._stood_still = config.wall(), False
 
     def _producer_config(self) -> dict[str, Any]:
         streams = self.config.topology.streams
@@ -127,7 +128,7 @@ class JourneyWorker(Service):
             opened = await self._in(self._restore_thread, self._restore, numbers)
         except Interrupted:
             return
-        except OrchestratorError as error:
+        except Exception as error:  # whatever it is: a worker whose partitions never open must not look alive
             await self.app.crash(error)
             return
         self._partitions = opened
@@ -220,11 +221,26 @@ class JourneyWorker(Service):
 
     def _check_sight(self) -> None:
         """After a stall or a lost connection find the ends of the logs anew: what came meanwhile is older than the wall clock."""
-        now = monotonic()
-        stalled, self._seen_alive = now - self._seen_alive > STALL_S, now
-        if (stalled or self.app.consumer.lost_sight) and self._partitions and not self._turn_lock.locked():
-            log.info("reading_again", stalled=stalled)
-            self._read_again()
+        stalled = self._feel_pulse()
+        if (stalled or self.app.consumer.lost_sight) and not self._turn_lock.locked():
+            self._stood_still = False
+            if self._partitions:
+                log.info("reading_again", stalled=stalled)
+                self._read_again()
+
+    def _feel_pulse(self) -> bool:
+        """Tell whether the wall clock ran away from this loop: a stopped process, a sleeping host, a clock set forward."""
+        now = self.config.wall()
+        self._stood_still = self._stood_still or now - self._pulse > STALL_MS
+        self._pulse = now
+        return self._stood_still
+
+    @Service.task
+    async def _beat(self) -> None:
+        # A loop that waits for a slow commit does not stand still.
+        while not self.should_stop:
+            self._feel_pulse()
+            await asyncio.sleep(STALL_MS / 4000)
 
     def _read_again(self) -> None:
         """Read every partition from its position; what is on its way here is forgotten."""
@@ -239,7 +255,10 @@ class JourneyWorker(Service):
     async def _cycle(self) -> None:
         started, handled = monotonic(), 0
         while True:
-            worked = self._handle_blocks() + self._fire_timers()
+            worked = self._handle_blocks()
+            # With records waiting, one batch of timers a cycle: a customer's own fire before its records in any case (T3).
+            if not worked or not handled:
+                worked += self._fire_timers()
             handled += worked
             if not worked or monotonic() - started >= self.config.commit_interval_s or handled >= MAX_CYCLE_RECORDS:
                 break
@@ -247,12 +266,11 @@ class JourneyWorker(Service):
         touched = [p for p in self._partitions.values() if p.has_work]
         if touched:
             await self._commit(touched)
-        self._seen_alive = monotonic()
 
     def _handle_blocks(self) -> int:
         """Handle what is in the inbox, at most one block a partition, and give the number of records."""
         handled, later, seen = 0, [], set()
-        while self._inbox:
+        while self._inbox and handled < MAX_TURN_RECORDS:
             block = self._inbox.popleft()
             if block.partition in seen:
                 later.append(block)
@@ -267,6 +285,8 @@ class JourneyWorker(Service):
         return handled
 
     def _fire_timers(self) -> int:
+        if self._feel_pulse():
+            return 0  # being caught up is old news now
         return sum(p.fire(FIRES_A_TURN, self._outbox) for p in self._partitions.values())
 
     async def _commit(self, touched: list[Partition]) -> None:
@@ -288,13 +308,19 @@ class JourneyWorker(Service):
         """Tell whether a transaction of unknown fate landed. A new producer ends it either way; then its offsets tell."""
         self._producer.open()
         consumer = Consumer(
-            {**self.config.kafka, "group.id": self.config.topology.streams.app, "isolation.level": "read_committed"}
-        )
+            {
+                **self.config.kafka, "group.id": self.config.topology.streams.app, "enable.auto.commit": False,
+                "isolation.level": "read_committed", "enable.partition.eof": True, "auto.offset.reset": "error",
+            }
+        )  # fmt: skip
         try:
             found = positions.committed(consumer, self.topics, partition.number)
+            if found is None or not found.cycle:
+                found = positions.journal_tail(consumer, self.config.topology.streams.journal, partition.number)
         finally:
             consumer.close()
-        landed = found is not None and found.cycle == partition.cycle
+        # The checksum too: another worker may have taken the partition over and committed a cycle of the same number.
+        landed = found is not None and positions.metadata_of(found.cycle, found.chain, found.newest) == partition.offset_metadata
         log.warning("unknown_commit_settled", landed=landed)
         return landed
 
@@ -305,6 +331,9 @@ class JourneyWorker(Service):
             # The group has moved on: reading stops until it tells this worker what is its own again.
             self._inbox.clear()
             self.app.consumer.read_from({})
+            for partition in self._partitions.values():
+                partition.store.close()
+            self._partitions = {}
         else:
             self._read_again()
 

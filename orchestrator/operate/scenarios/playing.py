@@ -1,0 +1,188 @@
+"""Running a scenario in virtual time: entries in written order, which is offset order (ruling A20), then up to `until`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Struct, field
+
+from orchestrator.engine.handling import Action, Handling, Incident
+from orchestrator.engine.record import Record
+from orchestrator.language import codes, not_built
+from orchestrator.language.problems import Problems
+from orchestrator.names import ACTION_OUTCOME
+from orchestrator.operate.scenarios.scenario import Given, GivenEvent, GivenOutcome, GivenRaw, Scenario
+from orchestrator.operate.scenarios.stage import Stage
+from orchestrator.simulate import Simulation
+from orchestrator.wire.gate import Gate, Refusal
+from orchestrator.wire.schemas import BadEvent
+
+TOPIC = "events"
+
+
+class Moment(Struct, gc=False):
+    """One line of a customer's time: an event of the scenario, or timers. `handling` holds what it did, if anything."""
+
+    customer: str
+    at: int
+    event: str  # "" for timers
+    handling: Handling
+
+
+class Seen(Struct):
+    """Everything that happened, in order."""
+
+    moments: list[Moment] = field(default_factory=list)
+
+    def of(self, customer: str) -> list[Moment]:
+        """Give one customer's moments."""
+        return [moment for moment in self.moments if moment.customer == customer]
+
+    def actions(self) -> Iterator[tuple[Moment, Action]]:
+        """Give every action with its moment."""
+        return ((moment, action) for moment in self.moments for action in moment.handling.actions)
+
+
+class RawMessage(Struct, frozen=True):
+    """Bytes of a scenario as the gate reads a Kafka message."""
+
+    given: GivenRaw
+    number: int
+
+    def topic(self) -> str:
+        """The topic as written."""
+        return self.given.topic
+
+    def partition(self) -> int:
+        """Virtual time has one partition."""
+        return 0
+
+    def offset(self) -> int:
+        """The entry's place in the scenario."""
+        return self.number
+
+    def key(self) -> bytes | None:
+        """The key as written; none where it is not."""
+        return self.given.key.encode() or None
+
+    def value(self) -> bytes | None:
+        """The bytes."""
+        return self.given.value
+
+    def headers(self) -> list[tuple[str, bytes | None]] | None:
+        """A scenario writes none."""
+        return None
+
+    def timestamp(self) -> tuple[int, int]:
+        """The time as written, by the producer."""
+        return 1, self.given.at
+
+
+def play(scenario: Scenario, stage: Stage, problems: Problems) -> Seen | None:
+    """Run it; None, with problems, where an entry cannot be given as it is written."""
+    player = _Player(scenario, stage, problems)
+    for number, given in enumerate(scenario.given, 1):
+        player.give(number, given)
+        if problems.has_errors:
+            return None
+    player.take(player.simulation.run_until(scenario.until))
+    return player.seen
+
+
+class _Player:
+    def __init__(self, scenario: Scenario, stage: Stage, problems: Problems) -> None:
+        self.simulation = Simulation(stage.engine)
+        self.seen = Seen()
+        self._scenario = scenario
+        self._stage = stage
+        self._problems = problems
+
+    def give(self, number: int, given: Given) -> None:
+        if isinstance(given, GivenEvent):
+            self._give_event(number, given)
+        elif isinstance(given, GivenOutcome):
+            self._give_outcome(number, given)
+        else:
+            self._give_raw(number, given)
+
+    def take(self, handlings: list[Handling], record: Record | None = None) -> None:
+        """Note what happened; a record that did nothing is noted too, so that a reader of the timeline sees that it came."""
+        told = False
+        for handling in handlings:
+            self.seen.moments.append(Moment(handling.customer, handling.at, handling.event, handling))
+            told = told or bool(handling.event)
+        if record is not None and not told:
+            nothing = Handling(record.customer, record.time, record.type, record.event_id)
+            self.seen.moments.append(Moment(record.customer, record.time, record.type, nothing))
+
+    def _give_event(self, number: int, given: GivenEvent) -> None:
+        payload: dict[str, Any] | None = dict(given.data)
+        schema = self._stage.schemas.get(given.event) if self._stage.checks(given.event) else None
+        version = schema.schema_id if schema else ""
+        for customer in given.customers:
+            event_id = given.id or f"given-{number}"
+            if given.is_pattern:
+                event_id = f"{event_id}-{customer}"
+            if schema is not None:
+                try:
+                    payload = schema.plain(given.data)
+                except BadEvent as error:
+                    for fault in error.faults:
+                        self._problems.error(given.data_place, codes.UNFIT_EVENT, f"{given.event} does not take this: {fault}")
+                    return
+            self._feed(given.event, customer, event_id, given.at, dict(payload or {}), (TOPIC, number, version))
+
+    def _feed(
+        self, event: str, customer: str, event_id: str, at: int, payload: dict[str, Any], origin: tuple[str, int, str]
+    ) -> None:
+        topic, number, version = origin
+        record = Record(event, customer, event_id, at, payload, topic, 0, number, at, version)
+        self.take(self.simulation.feed(record), record)
+
+    def _give_outcome(self, number: int, given: GivenOutcome) -> None:
+        if not self.simulation.engine.hears(ACTION_OUTCOME):
+            not_built.refuse(self._problems, "the outcome of an action", given.place)
+            return
+        action = self._latest(given)
+        if action is None:
+            return
+        payload = {"action_id": action.action_id, "status": given.status, "code": given.code or None, "data": dict(given.data)}
+        topic = self._stage.topology.streams.outcomes
+        self._feed(ACTION_OUTCOME, action.customer, f"given-{number}", given.at, payload, (topic, number, ""))
+
+    def _latest(self, given: GivenOutcome) -> Action | None:
+        """Give the latest action of the step; one that could be meant of several customers or keys is a problem (ruling A24)."""
+        # What is due before the outcome has happened by then.
+        self.take(self.simulation.advance(given.at))
+        found = [
+            action
+            for _, action in self.seen.actions()
+            if action.step == given.of and action.kind != "cancel" and given.customer in ("", action.customer)
+            if given.key in ("", action.key)
+        ]
+        whose = sorted({(action.customer, action.key) for action in found})
+        if not found:
+            self._problems.error(given.of_place, codes.UNCLEAR_OUTCOME, f"no action of step {given.of!r} was made before this")
+            return None
+        if len(whose) > 1:
+            told = ", ".join(f"{customer} {key}".strip() for customer, key in whose[:5])
+            message = f"step {given.of!r} acted for several ({told}): name the `customer`, and the `key` where there are keys"
+            self._problems.error(given.of_place, codes.UNCLEAR_OUTCOME, message)
+            return None
+        return found[-1]
+
+    def _give_raw(self, number: int, given: GivenRaw) -> None:
+        streams = self._stage.topology.streams
+        if not streams.events:
+            message = "`raw` needs `topologies` with a streams.yaml: only that says which topics carry which events"
+            self._problems.error(given.place, codes.CONFLICT, message)
+            return
+        gate = Gate(self._stage.schemas, streams, self.simulation.engine.hears)
+        found = gate.admit(RawMessage(given, number), max(self.simulation.clock, given.at))
+        if isinstance(found, Record):
+            self.take(self.simulation.feed(found), found)
+        elif isinstance(found, Refusal):
+            handling = Handling(given.key, given.at, "raw bytes")
+            handling.incidents.append(Incident(found.reason, found.message))
+            self.take([handling])
