@@ -56,8 +56,9 @@ def log(turn: Turn, candidate: Candidate, kind: str, reason: str = "") -> Decisi
 
 
 def emit(turn: Turn, candidate: Candidate) -> None:
-    """Send it, and remember what later decisions need of it."""
+    """Send it, and remember what later decisions need of it. A command is created when it leaves; it expires as decided."""
     action = candidate.action
+    action.created_at = turn.now
     turn.handling.actions.append(action)
     log(turn, candidate, Kind.ACTION_EMITTED)
     rules = turn.program.sends

@@ -196,7 +196,8 @@ class Walk(Struct, eq=False):
     def leave(self, exit_program: ExitProgram) -> None:
         """End by an exit rule, with its last send if it has one."""
         self.log(Kind.EXITED).outcome = exit_program.outcome
-        self._drop_waiting("exited")
+        if self.turn.pending or self.turn.document.contact is not None:
+            held.drop(self.turn, self.instance.id, "exited")
         if exit_program.send is not None and self.holds(exit_program.send.when, exit_program.send.id):
             exit_program.send.verb.arrive(self, exit_program.send)
         self._remove()
@@ -205,12 +206,8 @@ class Walk(Struct, eq=False):
         """End the instance: `ended`, `exited` or `expired`."""
         self.log(kind, reason=reason).outcome = outcome
         if kind != Kind.ENDED:
-            self._drop_waiting(reason or kind)
+            held.drop(self.turn, self.instance.id, reason or kind)
         self._remove()
-
-    def _drop_waiting(self, reason: str) -> None:
-        if self.turn.pending or self.turn.document.contact is not None:
-            held.drop(self.turn, self.instance.id, reason)
 
     def _remove(self) -> None:
         document = self.turn.document

@@ -40,6 +40,9 @@ def test_q1_quiet_hours_are_from_up_to_and_not_including_to(channels: str, at: s
     w.until("3d")
     held = at != leaves
     assert emitted(w) == [("j", offset_ms(leaves))]
+    assert [(a.created_at, a.expires_at) for a in w.actions] == [
+        (START + offset_ms(leaves), START + offset_ms(at) + offset_ms("1d"))
+    ]
     assert told(w, "action_held", "action_released") == (
         [("held", "quiet_hours", offset_ms(at)), ("released", "quiet_hours", offset_ms(leaves))] if held else []
     )
