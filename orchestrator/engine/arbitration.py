@@ -54,6 +54,9 @@ def _rank(candidate: Candidate) -> tuple[int, int, str]:
 def _decide(turn: Turn, candidate: Candidate) -> bool:
     """Emit or hold a send; False where it is suppressed."""
     rules, action = turn.program.sends, candidate.action
+    if action.kind == "call":  # no consent, caps or quiet hours for calls (ruling A95)
+        emit(turn, candidate)
+        return True
     if rules.caps:
         over = _caps_over(turn, action)
         if over:

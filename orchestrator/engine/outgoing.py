@@ -61,6 +61,8 @@ def emit(turn: Turn, candidate: Candidate) -> None:
     action.created_at = turn.now
     turn.handling.actions.append(action)
     log(turn, candidate, Kind.ACTION_EMITTED)
+    if action.kind != "send":
+        return
     rules = turn.program.sends
     counting = rules.caps_of(action) if rules.caps else ()
     if counting or rules.is_cancellable(action):
