@@ -25,6 +25,8 @@ _BATCH: Final = 1_000
 
 _log: Final = logging.getLogger("orchestrator.librdkafka")
 _log.addHandler(logging.NullHandler())  # without any handler Python prints warnings to stderr
+_unheard: Final = logging.Logger("orchestrator.librdkafka.unheard")  # made by hand: it has no parent to pass lines on to
+_unheard.addHandler(logging.NullHandler())
 
 
 def admin(conf: Conf) -> AdminClient:
@@ -67,7 +69,8 @@ def wait_for_broker(conf: Conf, timeout_s: float, say: Callable[[str], None]) ->
     `say` gets one line at once when the first try fails, and one when Kafka answers after that.
     """
     last: list[str] = []
-    client = admin({**conf, "error_cb": lambda error: last.append(error.str())})
+    # Said by `say`, once: librdkafka would log the same line for every try.
+    client = admin({"logger": _unheard, **conf, "error_cb": lambda error: last.append(error.str())})
     server, deadline, failed = conf.get("bootstrap.servers", ""), time.monotonic() + timeout_s, False
     while True:
         left = deadline - time.monotonic()

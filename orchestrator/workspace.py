@@ -6,6 +6,7 @@ A folder holds `journeys/*.yaml`, `policy.yaml`, `streams.yaml` and `experiments
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -41,6 +42,16 @@ class Bundle(Struct, frozen=True):
         """Read and check the files."""
         sources = [Source(str(path), content_of(path), kind) for path, kind in self.files]
         return load(sources, catalog, TABLE, is_complete=self.is_complete)
+
+    def tested(self, journeys: Iterable[str]) -> frozenset[str]:
+        """Give those of the journeys that a scenario names, in this folder or beside the single files."""
+        folders = {self.directory} if self.is_complete else {path.parent for path, _ in self.files}
+        pattern = f"*{_SCENARIO}.y*ml"
+        found = [path for folder in folders for path in (folder.rglob(pattern) if self.is_complete else folder.glob(pattern))]
+        texts = [content_of(path).decode("utf-8", "replace") for path in found if path.is_file()]
+        return frozenset(
+            each for each in journeys if any(re.search(rf"(?<![\w-]){re.escape(each)}(?![\w-])", text) for text in texts)
+        )
 
     def digest(self) -> str:
         """Give 16 hex digits that stand for the names and contents of the files."""

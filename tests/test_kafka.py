@@ -72,3 +72,12 @@ def test_a_position_that_is_gone_is_no_silent_reset(broker: Broker) -> None:
     broker.create_topic(topic, 1)
     with pytest.raises(Unreachable, match="stopped the reading"):
         list(kafka.read_partitions({"bootstrap.servers": broker.bootstrap}, [TopicPartition(topic, 0, 5)]))
+
+
+def test_waiting_for_a_broker_logs_nothing_beside_what_it_says(caplog: pytest.LogCaptureFixture) -> None:
+    said: list[str] = []
+    with caplog.at_level("DEBUG"), pytest.raises(Unreachable):
+        kafka.wait_for_broker(NOWHERE, 1.0, said.append)
+
+    assert len(said) == 1
+    assert caplog.records == []

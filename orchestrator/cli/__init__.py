@@ -17,7 +17,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.names import ExitCode
 
 # One module a command group, in the order of `--help`; each has `register(app: typer.Typer) -> None`.
-GROUPS: Final = ("demo", "validate", "test", "simulate", "topics", "worker", "produce", "actions")
+GROUPS: Final = ("demo", "validate", "test", "graph", "runbook", "schema", "simulate", "topics", "worker", "produce", "actions")
 
 DEBUG_VARIABLE: Final = "ORCHESTRATOR_DEBUG"
 INTERNAL_ERROR: Final = "ORC-999"

@@ -55,10 +55,11 @@ def tail(
     topics = tailing.action_topics(load_wiring(settings.topologies).policy, channel)
     conf = client_config(settings)
     kafka.wait_for_broker(conf, settings.connect_timeout_s, common.say)
+    last = None if from_beginning else most or LAST
+    tailed = tailing.tail(conf, topics, last=last, follow=follow)
     if not json:
         typer.echo(tailing.table_head())
-    last = None if from_beginning else most or LAST
-    for number, each in enumerate(tailing.tail(conf, topics, last=last, follow=follow), 1):
+    for number, each in enumerate(tailed, 1):
         _show(each, json=json)
         if number == most:
             break

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from orchestrator.language.catalog import Catalog
     from orchestrator.language.loading import Loaded
     from orchestrator.language.problems import Problem
+    from orchestrator.workspace import Bundle
 
 
 def register(app: typer.Typer) -> None:
@@ -25,11 +26,12 @@ def validate(
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="A topologies folder, or single journey files.")],
     schemas: Annotated[Path | None, typer.Option("--schemas", metavar="DIR", help="Folder of the event schemas.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Take warnings as errors.")] = False,
 ) -> None:
     """Check journeys, policy and streams, and print every problem at once.
 
     Event schemas are taken from schemas/avro beside or above PATH, else those that come with the orchestrator. Exits 0 when all
-    is well (warnings allowed), 1 when something is wrong, 2 when a path is not there.
+    is well (warnings allowed, unless --strict), 1 when something is wrong, 2 when a path is not there.
 
     Example: orchestrator validate topologies
     """
@@ -46,13 +48,25 @@ def validate(
             catalog = _catalog(schemas or schemas_beside(bundle.directory) or schemas_beside(bundle.files[0][0]))
         except InvalidTopology as error:
             schema_errors[str(error)] = None
-        loaded.append(bundle.load(catalog))
+        loaded.append(_reviewed(bundle, bundle.load(catalog), strict=strict))
     if as_json:
         typer.echo(json.dumps(_document(loaded, list(schema_errors)), indent=2, ensure_ascii=False))
     else:
         _print(loaded, list(schema_errors))
-    if schema_errors or any(each.topology is None for each in loaded):
+    if schema_errors or any(each.topology is None or each.problems.has_errors for each in loaded):
         raise typer.Exit(ExitCode.NO)
+
+
+def _reviewed(bundle: Bundle, loaded: Loaded, *, strict: bool) -> Loaded:
+    """Add what the checklist says about a topology that is valid; with `strict`, every warning is an error."""
+    from orchestrator.language.checklist import review
+
+    if loaded.topology is not None:
+        tested = bundle.tested(journey.id for journey in loaded.journeys)
+        review(loaded.topology, tested, loaded.problems)
+    if strict:
+        loaded.problems.make_strict()
+    return loaded
 
 
 def _catalog(folder: Path | None) -> Catalog:

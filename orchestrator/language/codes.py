@@ -60,6 +60,11 @@ NOT_BUILT: Final = "ORC-170"
 NO_OWNER: Final = "ORC-180"
 NOT_STREAMED: Final = "ORC-181"
 NO_POLICY: Final = "ORC-182"
+NO_EXIT: Final = "ORC-183"
+SILENT_WAIT: Final = "ORC-184"
+NO_ON_ERROR: Final = "ORC-185"
+NOT_URGENT: Final = "ORC-186"
+NO_SCENARIO: Final = "ORC-187"
 
 # A scenario.
 UNFIT_EVENT: Final = "ORC-190"
@@ -111,6 +116,11 @@ EXPLAINED: Final = {
     NO_OWNER: "A journey without an owner.",
     NOT_STREAMED: "An event type that no topic of streams.yaml carries.",
     NO_POLICY: "No policy.yaml was found beside a journey that is validated alone.",
+    NO_EXIT: "A journey without an exit rule.",
+    SILENT_WAIT: "A wait for the customer before which nothing was sent.",
+    NO_ON_ERROR: "A call that may fail and does not say what happens then.",
+    NOT_URGENT: "A message that passes quiet hours in a journey that is not urgent.",
+    NO_SCENARIO: "A journey that no scenario tests.",
     UNFIT_EVENT: "An event of a scenario does not fit its schema.",
     UNCLEAR_OUTCOME: "The outcome of an action that was not made, or of one of several.",
     UNKNOWN_STEP: "A step that no journey of the scenario has.",

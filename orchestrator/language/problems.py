@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from orchestrator.language.model import Place
 
@@ -45,6 +45,10 @@ class Problems:
     def add(self, problem: Problem) -> None:
         """Take over one that was found elsewhere."""
         self._found.append(problem)
+
+    def make_strict(self) -> None:
+        """Take every warning as an error."""
+        self._found = [structs.replace(problem, severity="error") for problem in self._found]
 
     def __iter__(self) -> Iterator[Problem]:
         return iter(sorted(set(self._found), key=lambda p: (p.place.path, p.place.line, p.place.column, p.code)))

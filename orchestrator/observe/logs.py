@@ -28,6 +28,10 @@ REFERENCE_BYTES: Final = 8
 # What these say below a warning is chatter to whoever runs journeys: banners, rebalance steps, each topic's subscription.
 _CHATTY: Final = ("faust", "mode", "aiokafka", "asyncio", "urllib3", "orchestrator.librdkafka")
 
+# Faust warns of it at every rebalance that it did not begin itself.
+_SENSOR_CHATTER: Final = "Missing sensor state"
+_EVENT_WIDTH: Final = 14
+
 _reference_key: bytes = secrets.token_bytes(32)
 
 
@@ -46,6 +50,8 @@ def setup(*, json: bool, level: str = "info", reference_key: bytes | None = None
     target = stream or sys.stderr
     handler = logging.StreamHandler(target)
     handler.setFormatter(_formatter(json=json, colors=target.isatty() and "NO_COLOR" not in os.environ))
+    if level != "debug":
+        handler.addFilter(_is_worth_a_line)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
@@ -73,17 +79,32 @@ def _name_library_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict
     return event
 
 
+def _is_worth_a_line(record: logging.LogRecord) -> bool:
+    """Leave out what Faust's services say of themselves, under the names of our modules: each start, each stop, its sensors."""
+    text = str(record.msg)
+    return not text.startswith("[^") or (record.levelno >= logging.WARNING and _SENSOR_CHATTER not in text)
+
+
+def _for_people(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    """Shorten a line to what a terminal has room for: the time of day, and no module."""
+    event.pop("logger", None)
+    event["at"] = str(event.get("at", ""))[11:19]
+    return event
+
+
 def _formatter(*, json: bool, colors: bool) -> logging.Formatter:
     renderer: Processor
     if json:
         renderer = structlog.processors.JSONRenderer(default=str)
     else:
         # Plain tracebacks: the rich ones print the values of local variables, and so customers' records.
-        renderer = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
-    exceptions: list[Processor] = [structlog.processors.format_exc_info] if json else []
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=colors, exception_formatter=structlog.dev.plain_traceback, timestamp_key="at", pad_event_to=_EVENT_WIDTH
+        )
+    own: list[Processor] = [structlog.processors.format_exc_info] if json else [_for_people]
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*_SHARED, _name_library_line],
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *exceptions, renderer],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *own, renderer],
     )
 
 

@@ -22,6 +22,9 @@ _REACH_BACK_LEAST: Final = 100
 WIDTHS: Final = (20, 10, 26, 21)  # at, customer, journey/step, channel template: 80 columns with the gaps
 
 
+Ranges = dict[tuple[str, int], tuple[int, int]]
+
+
 class Tailed(Struct, frozen=True):
     """One record of an action topic; `action` is None where it is no action of this version, `position` says where it stands."""
 
@@ -52,7 +55,11 @@ def tail(
     `last` gives that many of the newest, in order of their time; None gives all from the beginning, each partition in its order.
     `follow` goes on with what comes after, until `stop` says so. Blocks; raises Unreachable or TopicMismatch.
     """
-    ranges = _ranges(conf, topics)
+    # Asked for now, not at the first action: what is wrong is raised before anything is shown.
+    return _tail(conf, _ranges(conf, topics), last, follow, stop)
+
+
+def _tail(conf: Mapping[str, Any], ranges: Ranges, last: int | None, follow: bool, stop: Callable[[], bool]) -> Iterator[Tailed]:
     if last is None:
         start = [TopicPartition(topic, number, low) for (topic, number), (low, _) in ranges.items()]
         yield from (_tailed(message) for message in kafka.read_partitions(conf, start, follow=follow, stop=stop))
@@ -61,9 +68,6 @@ def tail(
     if follow:
         ends = [TopicPartition(topic, number, high) for (topic, number), (_, high) in ranges.items()]
         yield from (_tailed(message) for message in kafka.read_partitions(conf, ends, follow=True, stop=stop))
-
-
-Ranges = dict[tuple[str, int], tuple[int, int]]
 
 
 def _newest(conf: Mapping[str, Any], ranges: Ranges, last: int, stop: Callable[[], bool]) -> list[Tailed]:

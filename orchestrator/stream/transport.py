@@ -143,11 +143,12 @@ class Consumer(base.Consumer):
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             log.warning("brokers_unreachable", next="the worker goes on trying; check the cluster and the network")
         elif error.fatal():
-            self._report(
-                WorkerFenced(
-                    f"Kafka ended this consumer: {error.name()}", next_step="look for a second worker with this --worker-id"
-                )
-            )
+            self._report_fatal(error)
+
+    def _report_fatal(self, error: KafkaError) -> None:
+        self._report(
+            WorkerFenced(f"Kafka ended this consumer: {error.str()}", next_step="look for a second worker with this --worker-id")
+        )
 
     def _report(self, error: Exception) -> None:
         asyncio.run_coroutine_threadsafe(self.app.crash(error), self.app.loop)
@@ -179,7 +180,9 @@ class Consumer(base.Consumer):
 
     def _on_record_error(self, error: KafkaError, message: Any) -> None:
         where = f"{message.topic()}/{message.partition()}"
-        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+        if error.fatal() or error.code() == KafkaError._FATAL:  # a fenced static member is told here, not by `error_cb`
+            self._report_fatal(error)
+        elif error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             self._report(
                 PositionLost(
                     "the position to read from is gone from the log", where=where, next_step="check the topic's retention"

@@ -10,7 +10,7 @@ A fenced `console` or `bash` block is preceded by a comment that readers do not 
     <!-- not run: reason -->
 
 In a `console` block commands begin with `$ `, the other lines are output; in a `bash` block every line is a command. The blocks
-of one document run in order in one folder, where the repository's files can be read and new files fall into a temporary place.
+of one document run in order in one folder, a copy of the repository: whatever a command changes, it changes there.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -29,6 +30,9 @@ from tests.house.tree import ROOT
 
 BROKER_IN_DOCUMENTS: Final = "localhost:9092"
 TIMEOUT_S: Final = 180
+
+# What a fresh clone does not have.
+_NOT_CLONED: Final = shutil.ignore_patterns("build", "dist", "state", "__pycache__", ".git", ".*_cache", ".hypothesis", ".venv")
 
 _FENCE: Final = re.compile(r"^```(console|bash)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _COMMENT: Final = re.compile(r"<!-- (run|not run)(?:: (.*?))? -->\s*\Z")
@@ -99,9 +103,12 @@ class Reader:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._running: list[subprocess.Popen[str]] = []
-        for path in ROOT.iterdir():
-            if path.name not in {"build", "state", ".git"}:
-                (folder / path.name).symlink_to(path)
+        # Copied, not linked: `cp -r` copies a link as a link, and an edit of "the copy" would be one of the repository.
+        shutil.copytree(ROOT, folder, ignore=_NOT_CLONED, dirs_exist_ok=True)
+        (folder / ".venv").symlink_to(ROOT / ".venv")
+        for name in ("pyproject.toml", "uv.lock"):
+            # Old, so that no `make` builds the environment anew: it would become one of this folder, which goes away.
+            os.utime(folder / name, (0, 0))
 
     def follow(self, block: Block, bootstrap: str | None) -> None:
         """Type every command of the block; raises AssertionError with the output when one does not do what is said."""

@@ -101,6 +101,23 @@ def test_commands_see_the_repository_the_broker_and_each_others_files(tmp_path: 
     assert not (ROOT / "here").exists()
 
 
+def test_commands_cannot_change_the_repository(tmp_path: Path) -> None:
+    text = "<!-- run -->\n```bash\ncp -r topologies mine\ntouch topologies/here mine/here docs/here\n```\n"
+    (block,) = blocks("x.md", text)
+    try:
+        Reader(tmp_path).follow(block, None)
+        assert (tmp_path / "mine" / "here").exists()
+        assert not [name for name in ("topologies", "docs") if (ROOT / name / "here").exists()]
+    finally:
+        for name in ("topologies", "docs"):
+            (ROOT / name / "here").unlink(missing_ok=True)
+
+
+def test_no_command_builds_the_environment_anew(tmp_path: Path) -> None:
+    (block,) = blocks("x.md", "<!-- run -->\n```bash\nmake --question setup\n```\n")
+    Reader(tmp_path).follow(block, None)
+
+
 def test_what_was_left_running_is_ended(tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     (block,) = blocks("x.md", '<!-- run: until="ready now" -->\n```bash\nbash -c "echo ready now; sleep 600"\n```\n')

@@ -86,6 +86,10 @@ def test_a_folder_without_journeys_is_an_error_of_use(tmp_path: Path) -> None:
 
 
 def test_validate_says_what_is_there(folder: Path) -> None:
+    reviewed = "exit: [{on: account.closed}]\nstart:"
+    for path in (folder / "journeys" / "one.yaml", folder / "journeys" / "growth" / "two.yml"):
+        path.write_text(path.read_text().replace("start:", reviewed, 1))
+    (folder / "journeys" / "one.scenario.yaml").write_text("scenario: j meets two\n")
     code, output = run(folder)
     assert code == 0
     assert output.splitlines() == [
@@ -114,7 +118,30 @@ def test_validate_of_one_journey_alone_does_not_check_names_of_a_policy(tmp_path
     code, output = run(tmp_path / "one.yaml")
     assert code == 0
     assert "ORC-182  warning: no policy.yaml was found" in output
-    assert "ok: 1 journey, 2 states, 1 step, 1 warning" in output
+    assert "ok: 1 journey, 2 states, 1 step, 3 warnings" in output
+    assert "ORC-183  warning: no exit rule" in output
+    assert "ORC-187  warning: no scenario names this journey" in output
+
+
+def test_strict_makes_warnings_errors(folder: Path) -> None:
+    code, output = run(folder, "--strict")
+    assert code == 1
+    assert "ORC-183  no exit rule" in output
+    assert "warning:" not in output
+    document = json.loads(run(folder, "--strict", "--json")[1])
+    assert (document["ok"], document["warnings"]) == (False, 0)
+
+
+def test_the_shipped_topologies_stand_before_a_strict_reviewer() -> None:
+    assert run(TOPOLOGIES, "--strict")[0] == 0
+
+
+def test_a_scenario_tests_a_journey_that_it_names_and_not_one_with_a_longer_name(folder: Path) -> None:
+    (folder / "journeys" / "growth" / "x.scenario.yaml").write_text("expect: {states: {c1: {two-more: a, j: b}}}\n")
+    (bundle,) = bundles([folder])
+    assert bundle.tested(["j", "two", "two-more"]) == {"j", "two-more"}
+    (single,) = bundles([folder / "journeys" / "growth" / "two.yml"])
+    assert single.tested(["j"]) == {"j"}
 
 
 def test_validate_as_json(folder: Path) -> None:

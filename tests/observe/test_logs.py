@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -103,3 +104,22 @@ def test_a_customer_is_told_apart_but_not_told(out: io.StringIO) -> None:
 def test_a_wrong_level_is_refused_with_the_right_ones(out: io.StringIO) -> None:
     with pytest.raises(UsageError, match=r"no log level 'loud'[\s\S]*debug, info, warning, error"):
         logs.setup(json=True, level="loud", stream=out)
+
+
+def test_a_service_of_faust_says_nothing_of_its_starts_and_sensors(out: io.StringIO) -> None:
+    logs.setup(json=True, stream=out)
+    service = logging.getLogger("orchestrator.stream.app")
+    service.info("[^JourneyApp]: Starting...")
+    service.warning("[^JourneyApp]: Missing sensor state for rebalance #%s", 0)
+    service.warning("[^JourneyApp]: Crashed")
+
+    assert [line["message"] for line in lines(out)] == ["[^JourneyApp]: Crashed"]
+
+
+def test_a_line_for_people_fits_a_terminal(out: io.StringIO) -> None:
+    logs.setup(json=False, stream=out)
+    logs.logger("orchestrator.stream.restore").info("partition_open", cycle=12, partition=3, restored=0, seconds=0.12)
+
+    (line,) = out.getvalue().splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d .info +. partition_open +cycle=12 partition=3 restored=0 seconds=0.12", line)
+    assert len(line) <= 80

@@ -1,0 +1,234 @@
+"""One cycle into Kafka, and what becomes of it when the answer is lost, refused, or another producer took over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from faust.types import TP
+
+from orchestrator.errors import WorkerFenced
+from orchestrator.stream.commit import Outcome, Produce, TransactionalProducer
+from orchestrator.stream.identity import WorkerIdentity
+from orchestrator.stream.positions import metadata_of
+from orchestrator.stream.worker import JourneyWorker, WorkerConfig
+from orchestrator.wire.schemas import load_schemas
+from tests.brokers import read_to_end
+from tests.contract.conftest import MakeStage
+from tests.contract.stage import Stage
+from tests.stream.bench import DAY, START, block
+
+NO_ANSWER = KafkaException(KafkaError(KafkaError._TRANSPORT, "the answer was lost"))
+
+
+class Lossy:
+    """A producer that loses the answer to one commit, before the request went out or after the broker did it."""
+
+    def __init__(self, producer: Any, *, after: bool) -> None:
+        self._producer = producer
+        self._after = after
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+    def commit_transaction(self, timeout: float) -> None:
+        if self._after:
+            self._producer.commit_transaction(timeout)
+        raise NO_ANSWER
+
+
+class FakeApp:
+    """The little that a worker asks of its app while it commits."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self._client = Consumer({**config, "group.id": config["group.id"]})
+        self.consumer = SimpleNamespace(
+            group_metadata=self._client.consumer_group_metadata(), epoch=0, lost_sight=False, read_from=self.reads, handled=print
+        )
+        self.read_from: list[dict[TP, int]] = []
+
+    def reads(self, offsets: dict[TP, int]) -> None:
+        self.read_from.append(dict(offsets))
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class Rig:
+    """A worker without its loop: two partitions opened on a real broker, cycles by hand."""
+
+    def __init__(self, stage: Stage, folder: Path) -> None:
+        self.stage = stage
+        kafka = {"bootstrap.servers": stage.broker.bootstrap}
+        streams = stage.topology.streams
+        self.app = FakeApp({**kafka, "group.id": streams.app})
+        self.identity = WorkerIdentity(folder, "w0")
+        self.worker = JourneyWorker(self.app, WorkerConfig(stage.topology, load_schemas(), "p", kafka, self.identity, "c"))
+        self.worker._may_open = True
+        self.worker._producer.open()
+        self.partitions = self.worker._restore([0, 1])
+        self.worker._partitions = self.partitions
+
+    def handle(self, offset: int) -> None:
+        """One purchase on each of the partitions."""
+        from confluent_kafka import Message
+
+        schema = load_schemas().get("purchase.made")
+        assert schema is not None
+        for number, partition in self.partitions.items():
+            customer, at = f"c{number}", START + offset * DAY
+            value = schema.encode(customer, f"e{number}-{offset}", at, {"quantity": 1, "price": 9.5})
+            record = Message(
+                topic=self.stage.events, partition=number, offset=offset, key=customer.encode(), value=value, timestamp=(1, at)
+            )
+            found = block(record, topic=self.stage.events)
+            found.partition = number
+            partition.handle(found, self.worker._outbox)
+
+    async def commit(self) -> None:
+        await self.worker._commit(list(self.partitions.values()))
+
+    def lose_the_answer(self, *, after: bool) -> None:
+        self.worker._producer._producer = Lossy(self.worker._producer._producer, after=after)
+
+    @property
+    def cycles(self) -> list[int]:
+        return [partition.store.position.cycle for partition in self.partitions.values()]
+
+    def close(self) -> None:
+        for partition in self.worker._partitions.values():
+            partition.store.close()
+        self.app.close()
+        self.identity.release()
+        self.worker._commit_thread.shutdown()
+        self.worker._restore_thread.shutdown()
+
+
+@pytest.fixture
+def rig(stage_on_kafka: MakeStage, tmp_path: Path) -> Iterator[Rig]:
+    made = Rig(stage_on_kafka(partitions=2), tmp_path / "state")
+    yield made
+    made.close()
+
+
+async def _two_cycles(rig: Rig, spoil: Callable[[], None]) -> None:
+    rig.handle(0)
+    await rig.commit()
+    assert rig.cycles == [1, 1]
+    rig.handle(1)
+    spoil()
+    await rig.commit()
+
+
+def _run(work: Any) -> None:
+    import asyncio
+
+    asyncio.run(work)
+
+
+def test_i3_an_unknown_commit_that_landed_is_written_on_every_partition(rig: Rig) -> None:
+    _run(_two_cycles(rig, lambda: rig.lose_the_answer(after=True)))
+    assert rig.cycles == [2, 2]
+    assert len(rig.stage.journal()) == 4
+    assert rig.app.read_from == []
+    _assert_a_rebuilt_store_agrees(rig)
+
+
+def test_i3_an_unknown_commit_that_did_not_land_is_dropped_and_done_again(rig: Rig) -> None:
+    _run(_two_cycles(rig, lambda: rig.lose_the_answer(after=False)))
+    assert rig.cycles == [1, 1]
+    assert len(rig.stage.journal()) == 2
+    assert rig.app.read_from == [
+        {TP(topic, n): 1 if topic == rig.stage.events else 0 for topic in rig.worker.topics for n in (0, 1)}
+    ]
+
+    async def again() -> None:
+        rig.handle(1)
+        await rig.commit()
+
+    _run(again())
+    assert rig.cycles == [2, 2]
+    assert len(rig.stage.journal()) == 4
+    _assert_a_rebuilt_store_agrees(rig)
+
+
+def _assert_a_rebuilt_store_agrees(rig: Rig) -> None:
+    view = rig.stage.changelog_documents()
+    stored = {}
+    for partition in rig.partitions.values():
+        stored.update(dict(partition.store.documents()))
+    assert stored == view
+
+
+def test_i3_a_cycle_of_the_same_number_by_another_worker_is_not_taken_for_ones_own(rig: Rig) -> None:
+    """A stopped process wakes up: its commit failed, the partition's new owner committed a cycle of that number."""
+    from confluent_kafka import TopicPartition
+
+    def taken_over() -> None:
+        rig.lose_the_answer(after=False)
+        foreign = [TopicPartition(rig.stage.events, n, 2, metadata_of(2, 4711, START)) for n in (0, 1)]
+        rig.app._client.commit(offsets=foreign, asynchronous=False)
+
+    _run(_two_cycles(rig, taken_over))
+    assert rig.cycles == [1, 1]
+
+
+def test_a_worker_that_left_the_group_lets_go_of_its_partitions(rig: Rig) -> None:
+    """Until the group tells it what is its own, neither a record nor a timer may be tried again and again."""
+    from orchestrator.stream.commit import Commit
+
+    rig.handle(0)
+    rig.worker._drop(list(rig.partitions.values()), Commit(Outcome.ABORTED, left_group=True))
+    assert rig.worker._partitions == {}
+    assert rig.app.read_from == [{}]
+
+
+def _producer(stage: Stage) -> TransactionalProducer:
+    config = {"bootstrap.servers": stage.broker.bootstrap, "transactional.id": stage.topology.streams.app}
+    made = TransactionalProducer(config, stage.topology.streams.changelog)
+    made.open()
+    return made
+
+
+def _group(stage: Stage) -> Any:
+    client = Consumer({"bootstrap.servers": stage.broker.bootstrap, "group.id": stage.topology.streams.app})
+    try:
+        return client.consumer_group_metadata()
+    finally:
+        client.close()
+
+
+def test_a_fenced_producer_says_what_to_look_for(stage_on_kafka: MakeStage) -> None:
+    stage = stage_on_kafka(partitions=1)
+    first = _producer(stage)
+    second = _producer(stage)
+    record = Produce(stage.topology.streams.journal, 0, b"k", b"v")
+    with pytest.raises(WorkerFenced, match="Kafka refused the transaction") as caught:
+        first.run([record], [], _group(stage))
+    assert caught.value.code == "ORC-009"
+    assert "--worker-id" in caught.value.next_step
+    assert second.run([record], [], _group(stage)).outcome is Outcome.COMMITTED
+
+
+def test_a_record_that_no_broker_takes_aborts_the_cycle(stage_on: MakeStage) -> None:
+    stage = stage_on(partitions=1)
+    producer = _producer(stage)
+    journal = stage.topology.streams.journal
+    too_large = Produce(journal, 0, b"k", b"x" * 5_000_000)
+    assert producer.run([Produce(journal, 0, b"k", b"1"), too_large], [], _group(stage)).outcome is Outcome.ABORTED
+    assert producer.run([Produce(journal, 0, b"k", b"2")], [], _group(stage)).outcome is Outcome.COMMITTED
+    if stage.broker.kind == "kafka":  # the embedded broker shows what was aborted
+        assert [row.value for row in read_to_end(stage.broker.bootstrap, journal)] == [b"2"]
+
+
+def test_the_changelogs_next_offset_is_that_of_each_partitions_last_document(stage_on: MakeStage) -> None:
+    stage = stage_on(partitions=2)
+    producer = _producer(stage)
+    changelog = stage.topology.streams.changelog
+    documents = [Produce(changelog, n % 2, b"%d" % n, b"v") for n in range(7)]
+    commit = producer.run([*documents, Produce(stage.topology.streams.journal, 0, b"0", b"j")], [], _group(stage))
+    assert commit.changelog == {0: 4, 1: 3}
