@@ -15,6 +15,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, field
 
+from orchestrator.engine.contact import Contact
+
 FORMAT: Final = 1
 NEVER: Final = (1 << 63) - 1  # next_due of a customer who waits for nothing
 HEAD: Final = struct.Struct(">BQ")
@@ -121,22 +123,26 @@ class Document(Struct, array_like=True, gc=False):
     arms: dict[str, str] = field(default_factory=dict)
     goals: list[GoalWatch] = field(default_factory=list)
     memory: Memory | None = None
+    contact: Contact | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether forgetting this document would change nothing."""
         if self.instances or self.seen or self.markers or self.profile or self.consents:
             return False
-        return not (self.arms or self.goals or self.memory is not None)
+        return not (self.arms or self.goals or self.memory is not None or self.contact)
 
     def earliest(self) -> int:
-        """Give the earliest instant at which an instance is due, NEVER where none is."""
+        """Give the earliest instant at which an instance or a held send is due, NEVER where none is."""
         earliest = NEVER
         for instance in self.instances:
             if 0 != instance.due < earliest:
                 earliest = instance.due
             if 0 != instance.expires < earliest:
                 earliest = instance.expires
+        if self.contact is not None:
+            for held in self.contact.held:
+                earliest = min(earliest, held.look_at)
         return earliest
 
 

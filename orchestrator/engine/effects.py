@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from orchestrator import names
-from orchestrator.engine import consent
+from orchestrator.engine import answers, consent, withdrawal
 from orchestrator.engine.document import Consent
-from orchestrator.engine.outcomes import receive
 from orchestrator.names import Reason
 
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ def change_consent(turn: Turn) -> None:
     source, version = _text(payload.get("source")), _text(payload.get("version"))
     change = Consent(channel, purpose, _STATUS[status], time, source, version, expiry)
     consent.note(turn.document.consents, change)
+    if not change.granted:
+        withdrawal.carry_out(turn, change)
 
 
 def merge_profile(turn: Turn) -> None:
@@ -59,7 +60,7 @@ EFFECTS: Final[Mapping[str, Callable[[Turn], None]]] = {
     names.CONSENT_CHANGED: change_consent,
     names.PROFILE_UPDATED: merge_profile,
     names.PREFERENCE_UPDATED: merge_profile,
-    names.ACTION_OUTCOME: receive,
+    names.ACTION_OUTCOME: answers.receive,
 }
 
 

@@ -1,4 +1,4 @@
-"""Local time: when a customer's clock shows a time of day (rules D1-D3). Reads the zone database, once a zone; else pure."""
+"""Local time: when a zone's clocks show a time of day (rules D1-D3). Pure, but for the zone database, read once a zone."""
 
 from __future__ import annotations
 

@@ -14,6 +14,8 @@ from orchestrator.engine.consent import ConsentRules
 from orchestrator.engine.effects import EFFECTS
 from orchestrator.engine.entries import refusals
 from orchestrator.engine.keeping import Keep, keeps
+from orchestrator.engine.send_rules import SendRules
+from orchestrator.engine.suppress import with_rule
 from orchestrator.engine.verbs import TABLE
 from orchestrator.engine.verbs.verb import compiled, compiled_if
 from orchestrator.language.model import Expr, Goal, Handler, Journey, Milliseconds, Policy, State, Step, Topology
@@ -171,6 +173,7 @@ class Program:
         services = [name for name, channel in topology.policy.channels.items() if channel.kind == "action"]
         self.service = services[0] if len(services) == 1 else ""  # where calls go that name no channel (ruling A95)
         earlier = tuple(earlier)
+        self.sends = SendRules(topology, earlier)
         self.journeys: dict[tuple[str, int], JourneyProgram] = {}
         for journey in (*earlier, *topology.journeys):
             self.journeys[journey.id, journey.version] = JourneyProgram(journey, topology.policy)
@@ -185,6 +188,10 @@ class Program:
         routes: dict[str, Route] = {event_type: Route() for event_type in EFFECTS}
         for event_type, effect in EFFECTS.items():
             routes[event_type].effect = effect
+        for rule in self.sends.suppress:
+            for event_type in rule.on:
+                route = routes.setdefault(event_type, Route())
+                route.effect = with_rule(route.effect, rule)
         for journey in self.journeys.values():
             for event_type in journey.exits:
                 routes.setdefault(event_type, Route()).exits = True

@@ -16,7 +16,7 @@ from orchestrator.engine.values import key_text
 from orchestrator.language.expressions import UNKNOWN, Expression, Scope
 
 if TYPE_CHECKING:
-    from orchestrator.engine.arbitration import Candidate
+    from orchestrator.engine.outgoing import Candidate
     from orchestrator.engine.program import JourneyProgram, Program
 
 _NOTHING: Final[Mapping[str, Any]] = {}
@@ -124,7 +124,7 @@ class _Functions(Mapping[str, Callable[..., Any]]):
 
     __slots__ = ("_turn",)
 
-    _METHODS: Final = ("consented", "count_within", "in_segment", "score")
+    _METHODS: Final = ("consented", "count_within", "sent_within", "in_segment", "score")
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
@@ -149,6 +149,12 @@ class _Functions(Mapping[str, Callable[..., Any]]):
     def count_within(self, event_type: str, span_ms: int) -> int:
         """Count this customer's events of a type in the span that ends now (rule G2)."""
         return count_within(self._turn.document, event_type, self._turn.now, span_ms)
+
+    def sent_within(self, channel: str, within_ms: int) -> bool:
+        """Tell whether a send left by the channel in (now - within, now]; held ones have not (ruling A102)."""
+        contact = self._turn.document.contact
+        latest = 0 if contact is None else contact.latest.get(channel, 0)
+        return latest > self._turn.now - within_ms
 
     def in_segment(self, name: str) -> Any:
         """Tell whether `profile.segments` names the segment."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
-from orchestrator.engine import goals
+from orchestrator.engine import goals, held
 from orchestrator.engine.document import Instance, marker_name
 from orchestrator.engine.handling import Decision, Incident
 from orchestrator.engine.identity import uuid_text
@@ -194,7 +194,7 @@ class Walk(Struct, eq=False):
 
     def _break_loop(self) -> None:
         """Park an instance that goes in circles; what it was about to send in this handling is dropped."""
-        self.turn.pending = [candidate for candidate in self.turn.pending if candidate.walk.instance is not self.instance]
+        self.turn.pending = [each for each in self.turn.pending if each.walk is None or each.walk.instance is not self.instance]
         self.park(Reason.LOOP, f"more than {TRANSITIONS} state entries in one handling; its sends in this handling were dropped")
 
     def park(self, reason: str, message: str) -> None:
@@ -208,6 +208,8 @@ class Walk(Struct, eq=False):
     def leave(self, exit_program: ExitProgram) -> None:
         """End by an exit rule, with its last send if it has one."""
         self.log(Kind.EXITED).outcome = exit_program.outcome
+        if self.turn.pending or self.turn.document.contact is not None:
+            held.drop(self.turn, self.instance.id, "exited")
         if exit_program.send is not None and self.holds(exit_program.send.when, exit_program.send.id):
             exit_program.send.verb.arrive(self, exit_program.send)
         self._remove()
@@ -215,6 +217,8 @@ class Walk(Struct, eq=False):
     def end(self, kind: str, *, outcome: str = "", reason: str = "") -> None:
         """End the instance: `ended`, `exited` or `expired`."""
         self.log(kind, reason=reason).outcome = outcome
+        if kind != Kind.ENDED:
+            held.drop(self.turn, self.instance.id, reason or kind)
         self._remove()
 
     def _remove(self) -> None:

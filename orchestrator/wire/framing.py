@@ -1,8 +1,8 @@
 """How a value says which schema it was written with: three ways, told apart by a header and the first byte.
 
-    __value_schema_id header   0x01, 16-byte GUID; the value is the bare Avro body    (newer registry clients)
-    0x00 value                 4-byte id, big-endian, then the body                   (Confluent's wire format)
-    0xC3 0x01 value            CRC-64-AVRO fingerprint, 8 bytes little-endian, then the body    (Avro single object)
+__value_schema_id header   0x01, 16-byte GUID; the value is the bare Avro body    (newer registry clients)
+0x00 value                 4-byte id, big-endian, then the body                   (Confluent's wire format)
+0xC3 0x01 value            CRC-64-AVRO fingerprint, 8 bytes little-endian, then the body    (Avro single object)
 """
 
 from __future__ import annotations

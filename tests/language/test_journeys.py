@@ -315,18 +315,6 @@ def test_the_fields_that_are_moments_are_noted_in_the_expression() -> None:
     assert when.timestamps == {"occurred_at"}
 
 
-@pytest.mark.parametrize(
-    "step",
-    [
-        "send: {channel: preferred, template: t}",
-        "send: {channel: [email, sms], template: t}",
-        "when: \"sent_within('email', '3d')\", delay: 1d",
-    ],
-)
-def test_each_part_that_is_not_built_is_refused_once_and_is_the_only_problem(step: str) -> None:
-    assert [problem.code for problem in problems(steps(f"- {{id: b, {step}}}\n" + GO))] == [codes.NOT_BUILT]
-
-
 def test_every_problem_is_reported_at_once_in_the_order_of_the_file() -> None:
     text = FULL.replace("version: 3", "version: x").replace("channel: email", "channel: mail").replace("go: b, as", "go: bb, as")
     found = [(problem.place.line, problem.code) for problem in problems(text)]

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from msgspec import Struct
 
 from orchestrator.engine import identity
-from orchestrator.engine.arbitration import Candidate
 from orchestrator.engine.handling import Action
 from orchestrator.engine.handoff import handoff
 from orchestrator.engine.moves import NEXT, WAIT, Go, Move
+from orchestrator.engine.outgoing import Candidate
 from orchestrator.engine.values import sendable, storable
 from orchestrator.engine.verbs.verb import Verb, compiled
 from orchestrator.language import codes
@@ -239,7 +239,7 @@ def _emit(walk: Walk, step: StepProgram, attempt: Attempt) -> Move:
     )
     if settings.handoff:
         action.handoff = handoff(walk, action.action_id)
-    walk.turn.pending.append(Candidate(walk, action, instance.state))
+    walk.turn.pending.append(Candidate(action, instance.state, journey.priority, now, walk))
     return move
 
 
