@@ -114,7 +114,7 @@ def test_commands_cannot_change_the_repository(tmp_path: Path) -> None:
 
 
 def test_no_command_builds_the_environment_anew(tmp_path: Path) -> None:
-    (block,) = blocks("x.md", "<!-- run -->\n```bash\nmake --question setup\n```\n")
+    (block,) = blocks("x.md", "<!-- run -->\n```bash\nmake --question .venv/.ready\n```\n")
     Reader(tmp_path).follow(block, None)
 
 
