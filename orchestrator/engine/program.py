@@ -193,13 +193,7 @@ class Program:
                 route = routes.setdefault(event_type, Route())
                 route.effect = with_rule(route.effect, rule)
         for journey in self.journeys.values():
-            for event_type in journey.exits:
-                routes.setdefault(event_type, Route()).exits = True
-            for event_type in journey.listens():
-                routes.setdefault(event_type, Route()).instances = True
-            for goal in journey.goals.values():
-                for event_type in goal.on:
-                    routes.setdefault(event_type, Route()).goals = True
+            _route_instances(journey, routes)
         for event_type, keep in self.keeps.items():
             routes.setdefault(event_type, Route()).keep = keep
         for journey in live:
@@ -215,3 +209,14 @@ class Program:
             newest[journey.id] = max(journey.version, newest.get(journey.id, journey.version))
         live = [self.journeys[name, version] for name, version in newest.items()]
         return sorted(live, key=lambda journey: (-journey.priority, journey.id))
+
+
+def _route_instances(journey: JourneyProgram, routes: dict[str, Route]) -> None:
+    """Note the event types that running instances of a journey hear."""
+    for event_type in journey.exits:
+        routes.setdefault(event_type, Route()).exits = True
+    for event_type in journey.listens():
+        routes.setdefault(event_type, Route()).instances = True
+    for goal in journey.goals.values():
+        for event_type in goal.on:
+            routes.setdefault(event_type, Route()).goals = True
