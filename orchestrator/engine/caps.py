@@ -52,12 +52,12 @@ def window_end(cap: Cap, now: int, zone: ZoneInfo) -> int:
 
 
 def _sent(cap: Cap, contact: Contact, now: int, zone: ZoneInfo) -> list[Sent]:
-    """Give the emitted sends in the window of `now`; a send that a late record finds after it shares a rolling window too."""
-    if cap.window == "calendar":
-        opens, closes = _calendar(cap, now, zone)
-    else:
-        opens, closes = now - cap.per_ms + 1, now + cap.per_ms
-    return [sent for sent in contact.sent if opens <= sent.time < closes and covers(cap, sent.channel, sent.purpose)]
+    """Give the emitted sends from the beginning of the window of `now` on.
+
+    A late record finds sends that left after its time. They all count: its own send may be held and leave among them.
+    """
+    opens = _calendar(cap, now, zone)[0] if cap.window == "calendar" else now - cap.per_ms + 1
+    return [sent for sent in contact.sent if opens <= sent.time and covers(cap, sent.channel, sent.purpose)]
 
 
 def _held(cap: Cap, contact: Contact) -> list[Held]:
