@@ -30,6 +30,7 @@ _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
     ">=": operator.ge,
 }
 _INT64: Final = range(-(1 << 63), 1 << 63)
+_EXACT = 1 << 53  # below this a double holds every integer; above, CEL rounds where Python compares exactly
 
 
 def shortcut(source: str) -> Shortcut | None:
@@ -74,6 +75,7 @@ def _field(root: str, name: str) -> Shortcut:
 def _comparison(root: str, name: str, compare: Callable[[Any, Any], bool], literal: Any) -> Shortcut:
     read = operator.attrgetter(root)
     is_number = type(literal) in {int, float}
+    is_exact = is_number and -_EXACT < literal < _EXACT
     kinds = (int, float) if is_number else (type(literal),)
 
     def answer(scope: Any) -> Any:
@@ -83,6 +85,8 @@ def _comparison(root: str, name: str, compare: Callable[[Any, Any], bool], liter
             return UNKNOWN
         kind = type(value)
         if kind not in kinds or (kind is int and value not in _INT64) or (kind is str and NUL in value):
+            return NO_SHORTCUT
+        if is_number and kind is not type(literal) and not (-_EXACT < value < _EXACT and is_exact):
             return NO_SHORTCUT
         return compare(value, literal)
 

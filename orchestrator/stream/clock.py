@@ -46,6 +46,10 @@ class PartitionClock:
         """Note that there is, or may be, more to read from this topic."""
         self._at_end[topic] = False
 
+    def lose_sight(self) -> None:
+        """Note that nothing is known of any topic's end."""
+        self._at_end = dict.fromkeys(self._at_end, False)
+
     @property
     def caught_up(self) -> bool:
         """Whether every source topic of the partition has been read to its end."""

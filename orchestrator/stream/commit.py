@@ -10,9 +10,10 @@ from enum import Enum
 from time import monotonic
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from msgspec import Struct
 
+from orchestrator import kafka
 from orchestrator.errors import Unreachable, WorkerFenced
 from orchestrator.observe.logs import logger
 
@@ -22,6 +23,8 @@ TRANSACTION_TIMEOUT_S: Final = 15
 # A commit slower than this may have been retried on another connection (KAFKA-17754): its producer is not used again.
 SLOW_COMMIT_S: Final = 5.0
 INIT_TIMEOUT_S: Final = 30
+# Without a limit this call outlasts the group membership that it speaks for, and the revocation waits for it.
+OFFSETS_TIMEOUT_S: Final = 5.0
 
 _FENCED: Final = frozenset(
     {
@@ -72,7 +75,7 @@ class TransactionalProducer:
 
     def open(self) -> None:
         """Make a new producer and end whatever transaction its predecessor left open. Raises Unreachable, WorkerFenced."""
-        self._producer = Producer(self._config)
+        self._producer = kafka.producer(self._config)
         try:
             self._producer.init_transactions(INIT_TIMEOUT_S)
         except KafkaException as error:
@@ -95,7 +98,7 @@ class TransactionalProducer:
         try:
             self._producer.begin_transaction()
             self._produce(records, changelog)
-            self._producer.send_offsets_to_transaction(list(offsets), group)
+            self._producer.send_offsets_to_transaction(list(offsets), group, OFFSETS_TIMEOUT_S)
             may_have_landed = True
             self._commit()
         except KafkaException as error:

@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from msgspec import Struct
 
+from orchestrator import kafka
 from orchestrator.engine.engine import NEVER, next_due
 from orchestrator.errors import PositionLost, StoreDamaged, Unreachable
 from orchestrator.observe.logs import logger
@@ -62,8 +63,8 @@ class Restorer:
             "auto.offset.reset": "error",
             "enable.partition.eof": True,
         }
-        self._reader = Consumer({**common, "isolation.level": "read_committed"})
-        self._gauge = Consumer({**common, "isolation.level": "read_uncommitted"})  # sees the true end of a log
+        self._reader = kafka.consumer({**common, "isolation.level": "read_committed"})
+        self._gauge = kafka.consumer({**common, "isolation.level": "read_uncommitted"})  # sees the true end of a log
 
     def close(self) -> None:
         """End the restoring consumers."""

@@ -14,6 +14,7 @@ import asyncio
 import queue
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from time import monotonic
 from typing import Any, ClassVar, Final
 
 import confluent_kafka
@@ -22,6 +23,7 @@ from faust.transport import base
 from faust.types import TP, ConsumerMessage
 from mode import Service
 
+from orchestrator import kafka
 from orchestrator.errors import PositionLost, WorkerFenced
 from orchestrator.observe.logs import logger
 from orchestrator.stream.blocks import Block
@@ -32,6 +34,7 @@ BLOCK_RECORDS: Final = 4000
 # Records fetched and not yet handled, above which nothing more is taken from librdkafka's queues.
 MAX_OUTSTANDING: Final = 20_000
 _IDLE_S: Final = 0.05
+CALM_S: Final = 1.0  # without an error for so long, the brokers count as back
 
 
 class Consumer(base.Consumer):
@@ -52,12 +55,12 @@ class Consumer(base.Consumer):
         self._reading_epoch = 0  # of the assignment that librdkafka reads now; only the poll thread touches it
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._outstanding = 0
-        self._lost_sight = False
+        self._failed_at = -CALM_S
         self._thread = ThreadPoolExecutor(1, "librdkafka-poll")
 
     async def on_start(self) -> None:
         """Make the client; it connects by itself."""
-        self._client = confluent_kafka.Consumer(self.app.consumer_config(error_cb=self._on_error))
+        self._client = kafka.consumer(self.app.consumer_config(error_cb=self._on_error))
 
     async def on_stop(self) -> None:
         """Leave the group; static members keep their place in it for the session time-out."""
@@ -97,9 +100,8 @@ class Consumer(base.Consumer):
 
     @property
     def lost_sight(self) -> bool:
-        """Whether the brokers went out of reach since it was last asked: the ends of the logs are unknown then."""
-        lost, self._lost_sight = self._lost_sight, False
-        return lost
+        """Whether some broker is out of reach, or was a moment ago: the ends of the logs are unknown then."""
+        return monotonic() - self._failed_at < CALM_S
 
     # The poll thread.
 
@@ -139,7 +141,7 @@ class Consumer(base.Consumer):
         return bool(self.should_stop or self.app.should_stop)
 
     def _on_error(self, error: KafkaError) -> None:
-        self._lost_sight = True
+        self._failed_at = monotonic()
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
             log.warning("brokers_unreachable", next="the worker goes on trying; check the cluster and the network")
         elif error.fatal():

@@ -16,11 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any, Final
 
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import TopicPartition
 from faust.types import TP
 from mode import Service
 from msgspec import Struct
 
+from orchestrator import kafka
 from orchestrator.engine.engine import Engine
 from orchestrator.errors import TopicMismatch
 from orchestrator.language.model import Topology
@@ -83,7 +84,7 @@ class JourneyWorker(Service):
         self._turn_lock = asyncio.Lock()  # held while a cycle runs, so that a revocation waits for its end
         self._opening: asyncio.Task[None] | None = None
         self._may_open = False
-        self._pulse, self._stood_still = config.wall(), False
+        self._pulse, self._stood_still, self._is_blind = config.wall(), False, False
 
     def _producer_config(self) -> dict[str, Any]:
         streams = self.config.topology.streams
@@ -221,11 +222,15 @@ class JourneyWorker(Service):
 
     def _check_sight(self) -> None:
         """After a stall or a lost connection find the ends of the logs anew: what came meanwhile is older than the wall clock."""
-        stalled = self._feel_pulse()
-        if (stalled or self.app.consumer.lost_sight) and not self._turn_lock.locked():
-            self._stood_still = False
+        if self._feel_pulse() or self.app.consumer.lost_sight:
+            self._is_blind = True
+            for partition in self._partitions.values():
+                partition.clock.lose_sight()
+        if self._is_blind and not self.app.consumer.lost_sight and not self._turn_lock.locked():
+            # Only now: an assignment made while no broker answers is not fetched for minutes.
+            self._is_blind = self._stood_still = False
             if self._partitions:
-                log.info("reading_again", stalled=stalled)
+                log.info("reading_again")
                 self._read_again()
 
     def _feel_pulse(self) -> bool:
@@ -307,7 +312,7 @@ class JourneyWorker(Service):
     def _find_out(self, partition: Partition) -> bool:
         """Tell whether a transaction of unknown fate landed. A new producer ends it either way; then its offsets tell."""
         self._producer.open()
-        consumer = Consumer(
+        consumer = kafka.consumer(
             {
                 **self.config.kafka, "group.id": self.config.topology.streams.app, "enable.auto.commit": False,
                 "isolation.level": "read_committed", "enable.partition.eof": True, "auto.offset.reset": "error",

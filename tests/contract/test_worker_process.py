@@ -146,7 +146,6 @@ def test_a_second_worker_of_the_same_name_ends_the_first_with_orc_009(stage_on_k
     stage.wait_until("the second has partitions", lambda: "worker_ready" in second.tail())
 
 
-@pytest.mark.xfail(strict=True, reason="open: after the broker is back the worker says worker_ready and reads nothing more")
 def test_t6_a_broker_killed_and_started_again_costs_nothing(kafka_alone: KafkaBroker, tmp_path: Path) -> None:
     stage = Stage(kafka_alone, tmp_path, partitions=2)
     records = stage.produce(some_purchases(20))
