@@ -109,6 +109,9 @@ class Count:
 
     DUPLICATE_EVENTS: Final = "duplicate_events"  # rule I2
     FORGOTTEN_EVENT_IDS: Final = "forgotten_event_ids"  # ruling A09: forgotten because of dedupe.events.max, still in the window
+    FORGOTTEN_EVENTS: Final = "forgotten_events"  # events that a look-back could still have needed, beyond 100 of a type
+    FORGOTTEN_GOALS: Final = "forgotten_goals"  # instances whose goals are no longer watched, beyond 100 of a customer
+    UNKNOWN_ZONES: Final = "unknown_zones"  # rule D3: a profile's time zone that does not exist
 
 
 class Kind:

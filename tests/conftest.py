@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import pytest
+from hypothesis import settings
 
 from tests.brokers import Broker, KafkaBroker, KafkaUnavailable, start_embedded, start_kafka
 from tests.brokers.download import jars
@@ -18,6 +19,10 @@ REQUIRE_KAFKA: Final = "ORCHESTRATOR_REQUIRE_KAFKA"
 KAFKA_FIXTURES: Final = frozenset({"kafka", "kafka_alone", "kafka_from_maven"})
 FAST_LIMIT_S: Final = 120
 LOGS: Final = Path(__file__).parent.parent / "build" / "logs"
+
+# No time limit for one example: the machine is shared. A failure prints the blob that repeats it.
+settings.register_profile("orchestrator", deadline=None, print_blob=True)
+settings.load_profile("orchestrator")
 
 _kept_logs: Final = pytest.StashKey[list[Path]]()
 

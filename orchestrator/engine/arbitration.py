@@ -1,73 +1,108 @@
-"""Sends, from what a step wants to what goes out (rules C2, K2; rulings A07, A58).
+"""Sends, from what a step wants to what goes out (rules C2, K1, K2, K4; rulings A07, A58, A61).
 
-Two moments. At the step, `JUDGEMENTS` say at once whether the send is suppressed, so that `on_suppressed` can act. At the end of
-the handling, `settle` puts what is left in order and emits it; what can only be decided over all its sends belongs there.
+Two moments. At the step, the policy's judgements say at once whether the send is suppressed, so that `on_suppressed` can act. At
+the end of the handling, `settle` puts what is left in order, and caps and quiet hours decide over each.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
-from orchestrator.engine.handling import Action
+from orchestrator.engine import caps, held
+from orchestrator.engine.contact import CAP, QUIET_HOURS
+from orchestrator.engine.customer_clock import zone_of
+from orchestrator.engine.moves import NEXT
+from orchestrator.engine.outgoing import Candidate, emit, log
+from orchestrator.engine.quiet import quiet_until
 from orchestrator.names import Kind
 
 if TYPE_CHECKING:
+    from orchestrator.engine.handling import Action
     from orchestrator.engine.turn import Turn
-    from orchestrator.engine.walk import Walk
-
-
-class Candidate(Struct, eq=False):
-    """A send that its step decided on and nothing has stopped so far."""
-
-    walk: Walk
-    action: Action
-    state: str  # where the instance stood at the step
+    from orchestrator.language.model import Cap
 
 
 def suppression(turn: Turn, action: Action) -> str:
     """Give the first reason to suppress a send, "" for none; fills in the consent used."""
-    for reason, stands_against in JUDGEMENTS:
+    for reason, stands_against in turn.program.sends.judgements:
         if stands_against(turn, action):
             return reason
     return ""
 
 
 def settle(turn: Turn) -> None:
-    """Emit the handling's sends: priority descending, then the earlier decided, journey id, step order (rule K2).
+    """Decide on the handling's sends: priority descending, then the earlier decided, journey id, step order (rule K2).
 
-    All sends of one handling were decided at one instant, and stand in step order; sorting is stable.
+    Sends of one instance stand in step order; sorting is stable. A send that loses may move its instance (ruling A07); what it
+    then sends is decided on in a further round.
     """
     while turn.pending:
         batch, turn.pending = turn.pending, []
         if len(batch) > 1:
-            batch.sort(key=lambda candidate: (-candidate.walk.journey.priority, candidate.walk.journey.id))
-        for candidate in batch:
-            _emit(turn, candidate)
+            batch.sort(key=_rank)
+        for place, candidate in enumerate(batch):
+            if candidate.is_overtaken:
+                log(turn, candidate, Kind.ACTION_CANCELLED, "exited")
+            elif not _decide(turn, candidate):
+                _take_other_way(turn, candidate, batch[place + 1 :])
 
 
-def _emit(turn: Turn, candidate: Candidate) -> None:
-    action = candidate.action
-    turn.handling.actions.append(action)
-    decision = candidate.walk.log(Kind.ACTION_EMITTED, action.step)
-    decision.state = candidate.state
-    decision.channel = action.channel
-    decision.action_id = action.action_id
+def _rank(candidate: Candidate) -> tuple[int, int, str]:
+    return -candidate.priority, candidate.decided, candidate.action.journey
 
 
-def _has_no_channel(turn: Turn, action: Action) -> bool:
-    return action.channel not in turn.program.policy.channels
+def _decide(turn: Turn, candidate: Candidate) -> bool:
+    """Emit or hold a send; False where it is suppressed."""
+    rules, action = turn.program.sends, candidate.action
+    if action.kind == "call":  # no consent, caps or quiet hours for calls (ruling A95)
+        emit(turn, candidate)
+        return True
+    if rules.caps:
+        over = _caps_over(turn, action)
+        if over:
+            return _hold_for_caps(turn, candidate, over)
+    if rules.quiet:
+        quiet = quiet_until(turn, action)
+        if quiet is not None:
+            held.hold(turn, candidate, QUIET_HOURS, quiet)
+            return True
+    if candidate.walk is None:
+        log(turn, candidate, Kind.ACTION_RELEASED, CAP)
+    emit(turn, candidate)
+    return True
 
 
-def _lacks_consent(turn: Turn, action: Action) -> bool:
-    action.consent = turn.program.consent.judge(turn.document.consents, action.channel, action.purpose, turn.now)
-    return action.consent is None
+def _caps_over(turn: Turn, action: Action) -> tuple[Cap, ...]:
+    counting = turn.program.sends.caps_of(action)
+    if not counting:
+        return ()
+    zone = zone_of(turn)
+    return tuple(cap for cap in counting if caps.is_over(cap, turn.document.contact, turn.now, zone))
 
 
-# In the order of ruling A58: erased, holdout, no_channel, consent, suppression, duplicate_address, cap; quiet hours last.
-JUDGEMENTS: Final[tuple[tuple[str, Callable[[Turn, Action], bool]], ...]] = (
-    ("no_channel", _has_no_channel),
-    ("consent", _lacks_consent),
-)
+def _hold_for_caps(turn: Turn, candidate: Candidate, over: tuple[Cap, ...]) -> bool:
+    """Hold a send until all caps are free, or suppress it: where one cap skips, or the time to hold is up (rule K4)."""
+    skipping = next((cap for cap in over if cap.over == "skip"), None)
+    until = min((candidate.decided + cap.max_hold_ms for cap in over), default=0)
+    until = min(until, candidate.until or until)
+    if skipping is not None or until <= turn.now:
+        log(turn, candidate, Kind.ACTION_SUPPRESSED, CAP).detail = {"cap": (skipping or over[0]).id}
+        return False
+    zone = zone_of(turn)
+    held.hold(turn, candidate, CAP, max(caps.frees_at(cap, turn.document.contact, turn.now, zone) for cap in over), until)
+    return True
+
+
+def _take_other_way(turn: Turn, loser: Candidate, rest: list[Candidate]) -> None:
+    """Move the instance of a send that lost as `on_suppressed` says, if it is still active (ruling A07).
+
+    What the instance wanted to send after that step is overtaken: it would not have come there.
+    """
+    walk = loser.walk
+    if walk is None or loser.otherwise is NEXT or all(each is not walk.instance for each in turn.document.instances):
+        return
+    for later in rest:
+        if later.walk is not None and later.walk.instance is walk.instance:
+            later.is_overtaken = True
+    turn.at_work = walk.instance
+    walk.follow(walk.journey.steps[loser.action.step], loser.otherwise)

@@ -15,6 +15,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct, field
 
+from orchestrator.engine.contact import Contact
+
 FORMAT: Final = 1
 NEVER: Final = (1 << 63) - 1  # next_due of a customer who waits for nothing
 HEAD: Final = struct.Struct(">BQ")
@@ -26,6 +28,9 @@ class Instance(Struct, array_like=True, gc=False):
 
     `id` is the UUID's 16 bytes. `step` is where it waits or stands parked, "" where it rests in its state. `kept` belongs to the
     waiting step's verb. `visits` counts how often each state was entered. `parked` says why a failed instance stands still.
+    `since` is for `engine.memory`: which remembered events came after the entry. `late` is the step and the deadline of the last
+    wait that timed out, until a late event came for it (rule T5). `held_out`: it walks silently (rule P2). `trail` has the ids of
+    the last steps, for a journey that hands over (rule A1).
     """
 
     id: bytes
@@ -41,6 +46,10 @@ class Instance(Struct, array_like=True, gc=False):
     context: dict[str, Any] = field(default_factory=dict)
     kept: list[Any] | None = None
     parked: str = ""
+    since: int = 0
+    late: tuple[str, int] | None = None
+    held_out: bool = False
+    trail: list[str] | None = None
 
 
 class Consent(Struct, array_like=True, gc=False):
@@ -66,12 +75,44 @@ class Marker(Struct, array_like=True, gc=False):
     entered_by: bytes = b""
 
 
+class GoalWatch(Struct, array_like=True, gc=False):
+    """The goals that one instance, active or over, may still reach (rule G1). `context` is the ended instance's, if read."""
+
+    instance: bytes
+    journey: str
+    version: int
+    key: str
+    entered: int
+    missing: list[str]
+    context: dict[str, Any] | None = None
+
+
+class Remembered(Struct, array_like=True, gc=False):
+    """An event that a look-back may still need; `number` counts the remembered events of a customer from 1."""
+
+    number: int
+    type: str
+    time: int
+    payload: dict[str, Any]
+    event_id: str = ""
+    occurred_at: int = 0
+
+
+class Memory(Struct, array_like=True, gc=False):
+    """What is kept of past events, for `engine.memory`. `times` has the record times of each counted type, earliest first."""
+
+    last: int = 0
+    events: list[Remembered] = field(default_factory=list)
+    times: dict[str, list[int]] = field(default_factory=dict)
+
+
 class Document(Struct, array_like=True, gc=False):
     """What is known of one customer.
 
     `seen` is for `engine.dedupe`. `instances` stand oldest first, then by id (rule T7). `markers` go by `marker_name`.
     `profile` maps a name to [value, record time of its last change]; a deleted one keeps null and its time, so that an older
-    update which arrives later does not bring it back (ruling A88).
+    update which arrives later does not bring it back (ruling A88). `arms` maps an experiment to the customer's arm, kept for good
+    (rule P1); `goals` stand in the order of entry.
     """
 
     seen: bytes = b""
@@ -79,20 +120,29 @@ class Document(Struct, array_like=True, gc=False):
     markers: dict[str, Marker] = field(default_factory=dict)
     profile: dict[str, tuple[Any, int]] = field(default_factory=dict)
     consents: list[Consent] = field(default_factory=list)
+    arms: dict[str, str] = field(default_factory=dict)
+    goals: list[GoalWatch] = field(default_factory=list)
+    memory: Memory | None = None
+    contact: Contact | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether forgetting this document would change nothing."""
-        return not (self.instances or self.seen or self.markers or self.profile or self.consents)
+        if self.instances or self.seen or self.markers or self.profile or self.consents:
+            return False
+        return not (self.arms or self.goals or self.memory is not None or self.contact)
 
     def earliest(self) -> int:
-        """Give the earliest instant at which an instance is due, NEVER where none is."""
+        """Give the earliest instant at which an instance or a held send is due, NEVER where none is."""
         earliest = NEVER
         for instance in self.instances:
             if 0 != instance.due < earliest:
                 earliest = instance.due
             if 0 != instance.expires < earliest:
                 earliest = instance.expires
+        if self.contact is not None:
+            for held in self.contact.held:
+                earliest = min(earliest, held.look_at)
         return earliest
 
 

@@ -1,7 +1,7 @@
 """What reserved event types do to a customer before any journey sees them (rule T7; rulings A53, A55, A69).
 
 Reserved types without an entry in EFFECTS have no effect of their own in this version: `profile.merged`,
-`privacy.erasure_requested`, `privacy.export_requested` and `action.outcome` change nothing unless a journey listens to them.
+`privacy.erasure_requested` and `privacy.export_requested` change nothing unless a journey listens to them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from orchestrator import names
-from orchestrator.engine import consent
+from orchestrator.engine import answers, consent, withdrawal
 from orchestrator.engine.document import Consent
 from orchestrator.names import Reason
 
@@ -36,6 +36,8 @@ def change_consent(turn: Turn) -> None:
     source, version = _text(payload.get("source")), _text(payload.get("version"))
     change = Consent(channel, purpose, _STATUS[status], time, source, version, expiry)
     consent.note(turn.document.consents, change)
+    if not change.granted:
+        withdrawal.carry_out(turn, change)
 
 
 def merge_profile(turn: Turn) -> None:
@@ -58,6 +60,7 @@ EFFECTS: Final[Mapping[str, Callable[[Turn], None]]] = {
     names.CONSENT_CHANGED: change_consent,
     names.PROFILE_UPDATED: merge_profile,
     names.PREFERENCE_UPDATED: merge_profile,
+    names.ACTION_OUTCOME: answers.receive,
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from types import TracebackType
 
-from orchestrator.engine import handle, timers
+from orchestrator.engine import handle, redrive, timers
 from orchestrator.engine.document import NEVER, Document, decode, encode, next_due, without_timers
 from orchestrator.engine.handling import Handling, Incident
 from orchestrator.engine.identity import uuid_text
@@ -81,6 +81,26 @@ class Engine:
         if handling.decisions or handling.incidents or handling.counts:
             handlings.append(handling)
         return handlings
+
+    def redrive(self, customer: Customer, step: str, now: int, journey: str = "") -> list[Handling]:
+        """Run parked instances again from the step at which they failed (rule A4), those of `journey` or of all.
+
+        `now` is the logical time in ms UTC; timers due before it fire first. What the step checks is checked again, as of now;
+        exits have acted on the parked instance all along. No parked instance at the step: no handling.
+        """
+        handlings = self.fire(customer, now) if next_due(customer.stored) < now else []
+        turn: Turn | None = None
+        try:
+            if customer.document is None:
+                customer.document = decode(customer.stored)
+            turn = Turn(self.program, customer.id, customer.document, now, now, None, Handling(customer.id, now))
+            redrive.run(turn, step, journey)
+            customer.keep(customer.document)
+        except Exception as error:
+            customer.document = None
+            return [*handlings, _failed(Handling(customer.id, now), error, turn)]
+        handling = turn.handling
+        return [*handlings, handling] if handling.decisions or handling.incidents else handlings
 
     def fire(self, customer: Customer, before: int) -> list[Handling]:
         """Fire the customer's timers due < `before`, earliest first, one Handling for each due instant."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from orchestrator.engine import identity
+from msgspec import Struct
+
+from orchestrator.engine import goals, identity, memory
 from orchestrator.engine.document import Instance, Marker, marker_name
 from orchestrator.engine.handling import Decision, Incident
-from orchestrator.engine.values import storable
+from orchestrator.engine.identity import event_hash
+from orchestrator.engine.values import key_text, storable
 from orchestrator.engine.walk import Walk
 from orchestrator.language.expressions import UNKNOWN
 from orchestrator.names import Kind, Reason
@@ -39,11 +42,9 @@ def consider(turn: Turn, journey: JourneyProgram) -> None:
         key = _key(turn, journey)
         if not key:
             return
-    for reason, stands_against in journey.refusals:
-        if stands_against(turn, journey, key):
-            refuse(turn, journey, reason, key)
-            return
-    admit(turn, journey, key, record.event_id, f"{record.topic}-{record.partition}-{record.offset}")
+    if not _is_refused(turn, journey, key):
+        position = "" if record.event_id else f"{record.topic}-{record.partition}-{record.offset}"
+        admit(turn, journey, key, Origin(record.event_id, position, turn.hashed))
 
 
 def _key(turn: Turn, journey: JourneyProgram) -> str:
@@ -62,15 +63,63 @@ def refuse(turn: Turn, journey: JourneyProgram, reason: str, key: str = "") -> N
     )
 
 
-def admit(turn: Turn, journey: JourneyProgram, key: str, event_id: str, position: str) -> None:
-    """Start an instance; `position` stands for the event id of a record without one."""
+def start_asked(turn: Turn) -> None:
+    """Start the journeys that steps asked for, in that order, or log why not (ruling A100).
+
+    All that rule E1 asks is asked, but for type and condition. What a started journey starts follows; validate has refused
+    circles.
+    """
+    while turn.starts:
+        start = turn.starts.pop(0)
+        journey = turn.program.live.get(start.journey)
+        if journey is None:
+            continue
+        turn.at_work = None
+        max_age = journey.entry.max_age_ms
+        if max_age is not None and turn.clock - turn.now > max_age:
+            refuse(turn, journey, "too_old")
+            continue
+        key = ""
+        if journey.key is not None:
+            key = key_text(journey.key.evaluate(turn.scope(start.context, start.context))) or ""
+            if not key:
+                message = "`data` of the step that starts the journey gives no value for its key"
+                turn.handling.incidents.append(Incident(Reason.KEY_MISSING, message, journey.id, journey.version))
+                continue
+        if not _is_refused(turn, journey, key):
+            admit(turn, journey, key, Origin(start.action_id, "", event_hash(start.action_id), start.context))
+
+
+def _is_refused(turn: Turn, journey: JourneyProgram, key: str) -> bool:
+    for reason, stands_against in journey.refusals:
+        if stands_against(turn, journey, key):
+            refuse(turn, journey, reason, key)
+            return True
+    return False
+
+
+class Origin(Struct, frozen=True):
+    """What started an instance. `position` stands for the event id of a record without one; `context` is that of a `start`."""
+
+    event_id: str
+    position: str
+    hashed: bytes
+    context: dict[str, Any] | None = None
+
+
+def admit(turn: Turn, journey: JourneyProgram, key: str, origin: Origin) -> None:
+    """Start an instance."""
     name = marker_name(journey.id, key)
     marker = turn.document.markers.get(name)
     if marker is None:
         marker = turn.document.markers[name] = Marker()
-    use = _note_use(marker, turn.hashed) if event_id else 1
-    raw = identity.instance_id(journey.id, turn.customer, key, event_id or position, use)
+    use = _note_use(marker, origin.hashed) if origin.event_id else 1
+    raw = identity.instance_id(journey.id, turn.customer, key, origin.event_id or origin.position, use)
     instance = Instance(raw, journey.id, journey.version, key, turn.now)
+    if turn.document.memory is not None:
+        instance.since = memory.mark(turn)
+    if journey.goals:
+        goals.watch(turn, journey, instance)
     marker.entered = turn.now
     if journey.lifetime_ms is not None:
         instance.expires = turn.now + journey.lifetime_ms
@@ -81,7 +130,9 @@ def admit(turn: Turn, journey: JourneyProgram, key: str, event_id: str, position
     turn.at_work = instance
     walk = Walk(turn, instance, journey)
     walk.log(Kind.ENTERED)
-    if journey.context:
+    if origin.context is not None:
+        walk.write_context(origin.context)
+    elif journey.context:
         found = walk.values(journey.context, "")
         walk.write_context({name: storable(value) for name, value in found.items()})
     walk.go(journey.start)
@@ -137,18 +188,40 @@ def _is_full(turn: Turn, journey: JourneyProgram, key: str) -> bool:
     return len(turn.document.instances) >= turn.program.policy.limits.instances_per_customer
 
 
+def _excludes(turn: Turn, journey: JourneyProgram, key: str) -> bool:
+    """Rule Q2: refuse next to an active instance of another journey of a group; `preempt` ends those of lower priority.
+
+    Equal priority refuses (ruling A41), and nothing is ended unless everything in the way can be.
+    """
+    in_the_way: dict[bytes, tuple[Instance, JourneyProgram]] = {}
+    for group in journey.exclusive:
+        for instance in turn.document.instances:
+            if instance.journey == journey.id or instance.journey not in group.journeys:
+                continue
+            other = turn.program.journeys.get((instance.journey, instance.version))
+            if group.on_conflict == "refuse" or other is None or other.priority >= journey.priority:
+                return True
+            in_the_way[instance.id] = (instance, other)
+    for instance, other in in_the_way.values():
+        turn.at_work = instance
+        Walk(turn, instance, other).end(Kind.EXITED, reason="preempted")
+    return False
+
+
 Refusal = tuple[str, Callable[["Turn", "JourneyProgram", str], bool]]
 
 
 def refusals(journey: JourneyProgram) -> tuple[Refusal, ...]:
     """Give what can keep a record from entering a journey, in the order in which it is logged (ruling A31).
 
-    too_old and condition come before these; `exclusive` will come last. What a journey never asks is left out.
+    too_old and condition come before these; `exclusive` is last, because it makes room where it can. What a journey never asks is
+    left out.
     """
     asked: tuple[tuple[bool, Refusal], ...] = (
         (bool(journey.entry_channels), ("consent", _lacks_consent)),
         (True, ("already_active", _is_active)),
         (journey.entry.reentry.kind != "always", ("reentry", _may_not_reenter)),
         (True, ("limit", _is_full)),
+        (bool(journey.exclusive), ("exclusive", _excludes)),
     )
     return tuple(refusal for is_asked, refusal in asked if is_asked)

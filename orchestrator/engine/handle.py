@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.engine import dedupe, entries
+from orchestrator.engine import dedupe, entries, goals, memory
 from orchestrator.engine.arbitration import settle
 from orchestrator.engine.identity import event_hash
 from orchestrator.engine.walk import Walk
@@ -23,6 +23,10 @@ def run(turn: Turn, record: Record, route: Route) -> None:
         return
     if route.effect is not None:
         route.effect(turn)
+    if route.keep is not None:
+        memory.note(turn, record, route.keep)
+    if route.goals and turn.document.goals:
+        goals.consider(turn, record)
     if turn.document.instances:
         if route.exits:
             _exit(turn, record.type)
@@ -32,8 +36,17 @@ def run(turn: Turn, record: Record, route: Route) -> None:
     for journey in route.entries:
         turn.at_work = None
         entries.consider(turn, journey)
+    finish(turn)
+
+
+def finish(turn: Turn) -> None:
+    """End a handling, of a record or of timers: start what steps asked to start, emit, forget what nothing needs any more."""
+    if turn.starts:
+        entries.start_asked(turn)
     if turn.pending:
         settle(turn)
+    if turn.document.memory is not None:
+        memory.forget(turn)
 
 
 def _is_repeat(turn: Turn, record: Record, route: Route) -> bool:
@@ -73,6 +86,8 @@ def _offer(turn: Turn, instance: Instance, event_type: str) -> None:
     if journey is None:
         return
     handlers = journey.states[instance.state].handlers.get(event_type)
+    if instance.late is not None and _is_late(turn, instance, journey, event_type):
+        return
     step = journey.steps[instance.step] if instance.step and not instance.parked else None
     if step is not None and event_type not in step.listens and not step.verb.recalls(instance, event_type):
         step = None
@@ -88,6 +103,30 @@ def _offer(turn: Turn, instance: Instance, event_type: str) -> None:
         move = step.verb.hear(walk, step)
         if move is not None:
             walk.follow(step, move)
+
+
+def _is_late(turn: Turn, instance: Instance, journey: JourneyProgram, event_type: str) -> bool:
+    """A record that comes after its wait has timed out, but whose time is not after the deadline (rule T5, rulings A08, A54).
+
+    It is that wait's, late, whatever else it may be: one such event is logged, `on_late` runs if written. Gives whether that
+    moved the instance; if not, the record goes on to the handlers and the wait of now.
+    """
+    record, late = turn.record, instance.late
+    if record is None or late is None or record.time > late[1] or instance.parked:
+        return False
+    if turn.clock - late[1] > turn.program.policy.limits.wait_ms:
+        instance.late = None
+        return False
+    step = journey.steps[late[0]]
+    if event_type not in step.listens or (journey.key is not None and not turn.is_for(journey, instance)):
+        return False
+    turn.at_work = instance
+    walk = Walk(turn, instance, journey)
+    move = step.verb.hear_late(walk, step)
+    if move is None:
+        return False
+    walk.follow(step, move)
+    return True
 
 
 def _program_of(turn: Turn, instance: Instance) -> JourneyProgram | None:

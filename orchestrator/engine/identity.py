@@ -45,6 +45,11 @@ def instance_id(journey: str, customer: str, key: str, entry_event_id: str, use:
     return uuid5_bytes(NAMESPACE, name if use == 1 else f"{name}\x1f{use}")
 
 
+def uuid_bytes(text: str) -> bytes:
+    """Give the 16 bytes of a UUID's text. Raises ValueError for text that is none."""
+    return bytes.fromhex(text.replace("-", ""))
+
+
 def action_id(instance: bytes, step: str, visit: int) -> str:
     """Give the id of the action that a step decides on one visit; its retries keep it."""
     return uuid_text(uuid5_bytes(instance, f"{step}\x1f{visit}"))

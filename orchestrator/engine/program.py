@@ -13,9 +13,13 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.engine.consent import ConsentRules
 from orchestrator.engine.effects import EFFECTS
 from orchestrator.engine.entries import refusals
+from orchestrator.engine.keeping import Keep, keeps
+from orchestrator.engine.send_rules import SendRules
+from orchestrator.engine.suppress import with_rule
 from orchestrator.engine.verbs import TABLE
 from orchestrator.engine.verbs.verb import compiled, compiled_if
-from orchestrator.language.model import Expr, Handler, Journey, Milliseconds, Policy, State, Step, Topology
+from orchestrator.language.model import Expr, Goal, Handler, Journey, Milliseconds, Policy, State, Step, Topology
+from orchestrator.language.references import references
 
 if TYPE_CHECKING:
     from orchestrator.engine.turn import Turn
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 class StepProgram:
     """One step: its verb, the verb's plan made from the settings, and the step after it, None for the last."""
 
-    __slots__ = ("id", "listens", "next", "plan", "repeats", "state", "verb", "when")
+    __slots__ = ("experiment", "id", "listens", "next", "plan", "repeats", "state", "verb", "when")
 
     def __init__(self, step: Step, state: str) -> None:
         """`state` is "" for an exit's last send, which stands in no state."""
@@ -37,6 +41,7 @@ class StepProgram:
         self.repeats = self.verb.repeats(step)
         self.when = compiled_if(step.when)
         self.next: StepProgram | None = None
+        self.experiment = self.verb.experiment(step)
 
 
 class HandlerProgram:
@@ -75,6 +80,19 @@ class ExitProgram:
         self.send = None if send is None else StepProgram(send, "")
 
 
+class GoalProgram:
+    """What success is, for one goal. `reads_context`: its condition needs the instance's context, the ended one's too."""
+
+    __slots__ = ("id", "on", "reads_context", "when", "within_ms")
+
+    def __init__(self, goal: Goal) -> None:
+        self.id = goal.id
+        self.on = frozenset(goal.on)
+        self.within_ms = goal.within_ms
+        self.when = compiled_if(goal.when)
+        self.reads_context = goal.when is not None and any(path.root == "journey" for path in references(goal.when.source).paths)
+
+
 class JourneyProgram:
     """One version of a journey."""
 
@@ -100,6 +118,11 @@ class JourneyProgram:
         for state in journey.states.values():
             self._add(state)
         self.entry_channels = _entry_channels(journey, policy)
+        self.goals = {goal.id: GoalProgram(goal) for goal in journey.goals}
+        self.experiments = tuple(dict.fromkeys(one for step in self.steps.values() if (one := step.experiment)))
+        self.acting = tuple(step for step in self.steps.values() if step.verb.acts)
+        self.keeps_trail = any(step.verb.hands_off(step.plan) for step in self.steps.values())
+        self.exclusive = tuple(group for group in policy.exclusive if journey.id in group.journeys)
         self.refusals = refusals(self)
 
     def _add(self, state: State) -> None:
@@ -129,13 +152,15 @@ def _entry_channels(journey: Journey, policy: Policy) -> tuple[str, ...]:
 class Route:
     """What one event type can touch."""
 
-    __slots__ = ("effect", "entries", "exits", "instances")
+    __slots__ = ("effect", "entries", "exits", "goals", "instances", "keep")
 
     def __init__(self) -> None:
         self.effect: Callable[[Turn], None] | None = None
         self.exits = False  # some journey has an exit on it
         self.instances = False  # some handler or waiting step can hear it
         self.entries: tuple[JourneyProgram, ...] = ()  # priority descending, then journey id (rule T7)
+        self.keep: Keep | None = None  # what of it is remembered
+        self.goals = False  # some goal counts it
 
 
 class Program:
@@ -145,21 +170,33 @@ class Program:
         """`earlier` are versions that only running instances still need."""
         self.policy = topology.policy
         self.consent = ConsentRules(topology.policy)
+        services = [name for name, channel in topology.policy.channels.items() if channel.kind == "action"]
+        self.service = services[0] if len(services) == 1 else ""  # where calls go that name no channel (ruling A95)
+        earlier = tuple(earlier)
+        self.sends = SendRules(topology, earlier)
         self.journeys: dict[tuple[str, int], JourneyProgram] = {}
         for journey in (*earlier, *topology.journeys):
             self.journeys[journey.id, journey.version] = JourneyProgram(journey, topology.policy)
-        self.routes: Mapping[str, Route] = self._routes(topology)
+        channels = topology.policy.channels.values()
+        self.addresses = {channel.name: compiled(channel.address) for channel in channels if channel.address is not None}
+        live = self._live(topology)
+        self.live = {journey.id: journey for journey in live}
+        self.keeps = keeps((*earlier, *topology.journeys), topology)
+        self.routes: Mapping[str, Route] = self._routes(live)
 
-    def _routes(self, topology: Topology) -> dict[str, Route]:
+    def _routes(self, live: list[JourneyProgram]) -> dict[str, Route]:
         routes: dict[str, Route] = {event_type: Route() for event_type in EFFECTS}
         for event_type, effect in EFFECTS.items():
             routes[event_type].effect = effect
+        for rule in self.sends.suppress:
+            for event_type in rule.on:
+                route = routes.setdefault(event_type, Route())
+                route.effect = with_rule(route.effect, rule)
         for journey in self.journeys.values():
-            for event_type in journey.exits:
-                routes.setdefault(event_type, Route()).exits = True
-            for event_type in journey.listens():
-                routes.setdefault(event_type, Route()).instances = True
-        for journey in self._live(topology):
+            _route_instances(journey, routes)
+        for event_type, keep in self.keeps.items():
+            routes.setdefault(event_type, Route()).keep = keep
+        for journey in live:
             for event_type in dict.fromkeys(journey.entry.on):
                 route = routes.setdefault(event_type, Route())
                 route.entries = (*route.entries, journey)
@@ -172,3 +209,14 @@ class Program:
             newest[journey.id] = max(journey.version, newest.get(journey.id, journey.version))
         live = [self.journeys[name, version] for name, version in newest.items()]
         return sorted(live, key=lambda journey: (-journey.priority, journey.id))
+
+
+def _route_instances(journey: JourneyProgram, routes: dict[str, Route]) -> None:
+    """Note the event types that running instances of a journey hear."""
+    for event_type in journey.exits:
+        routes.setdefault(event_type, Route()).exits = True
+    for event_type in journey.listens():
+        routes.setdefault(event_type, Route()).instances = True
+    for goal in journey.goals.values():
+        for event_type in goal.on:
+            routes.setdefault(event_type, Route()).goals = True

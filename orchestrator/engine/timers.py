@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.engine.arbitration import settle
+from orchestrator.engine import held
+from orchestrator.engine.handle import finish
 from orchestrator.engine.handling import Incident
 from orchestrator.engine.walk import Walk
 from orchestrator.names import Kind, Reason
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def run(turn: Turn) -> None:
-    """Fire what is due at `turn.now`, by journey id, then instance id; then end what has reached its lifetime; then emit.
+    """Fire what is due at `turn.now`, by journey id, then instance id; end what reached its lifetime; look at held sends; emit.
 
     A wait as long as the lifetime is allowed (rule W8), so at that instant the wait times out before the instance expires.
     """
@@ -25,14 +26,17 @@ def run(turn: Turn) -> None:
     for instance in sorted(turn.document.instances, key=_order):
         if 0 != instance.expires <= turn.now:
             _expire(turn, instance)
-    if turn.pending:
-        settle(turn)
+    held.release(turn)
+    finish(turn)
 
 
 def park(document: Document, due: int, instance_id: bytes | None, reason: str) -> None:
-    """Take the timers of `instance_id` away, or of all that are due at `due` if it is not among those, and mark them parked."""
+    """Take the timers of `instance_id` away, and mark it parked; if it is not among those due at
+    `due`, stop the held sends due then; and where there are none, park all that are due."""
     waiting = [one for one in document.instances if 0 != one.due <= due or 0 != one.expires <= due]
-    chosen = [one for one in waiting if one.id == instance_id] or waiting
+    chosen = [one for one in waiting if one.id == instance_id]
+    if not chosen and not held.stop(document, due):
+        chosen = waiting
     for instance in chosen:
         instance.parked = reason
         instance.due = 0

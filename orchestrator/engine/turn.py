@@ -8,24 +8,34 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import Struct, field
 
 from orchestrator import names
-from orchestrator.engine.document import Document, Instance
+from orchestrator.engine.document import Document, GoalWatch, Instance
 from orchestrator.engine.handling import Handling, Incident
+from orchestrator.engine.memory import count_within
 from orchestrator.engine.record import Record
 from orchestrator.engine.values import key_text
 from orchestrator.language.expressions import UNKNOWN, Expression, Scope
 
 if TYPE_CHECKING:
-    from orchestrator.engine.arbitration import Candidate
+    from orchestrator.engine.outgoing import Candidate
     from orchestrator.engine.program import JourneyProgram, Program
 
 _NOTHING: Final[Mapping[str, Any]] = {}
+
+
+class Start(Struct, frozen=True):
+    """A journey that a step starts (ruling A100), the context it begins with, the action id that stands for an event's id."""
+
+    journey: str
+    context: dict[str, Any]
+    action_id: str
 
 
 class Turn(Struct, eq=False):
     """The customer's document, the record (None for timers), the logical time and the outputs so far.
 
     `now` is the record's time or the timers' due instant; `clock` the partition's clock; both ms UTC. `hashed` is the event id's
-    hash, empty without one. `at_work` is the instance being moved, so that a failure can be pinned to it.
+    hash, empty without one. `at_work` is the instance being moved, so that a failure can be pinned to it. `number` is the
+    record's among the remembered events, 0 where it is none; `starts` are the journeys that steps asked to start.
     """
 
     program: Program
@@ -39,6 +49,8 @@ class Turn(Struct, eq=False):
     pending: list[Candidate] = field(default_factory=list)
     transitions: int = 0
     at_work: Instance | None = None
+    number: int = 0
+    starts: list[Start] = field(default_factory=list)
     _event: Mapping[str, Any] | None = None
     _profile: Mapping[str, Any] | None = None
     _functions: Mapping[str, Callable[..., Any]] | None = None
@@ -86,7 +98,7 @@ class Turn(Struct, eq=False):
         value = self.evaluate(journey.key)
         return "" if value is UNKNOWN else key_text(value)
 
-    def is_for(self, journey: JourneyProgram, instance: Instance) -> bool:
+    def is_for(self, journey: JourneyProgram, instance: Instance | GoalWatch) -> bool:
         """Tell whether the record is offered to an instance of a journey with keys: its key, if any, agrees (W6, A49)."""
         reference = (journey.id, journey.version)
         if reference not in self._keys:
@@ -112,7 +124,7 @@ class _Functions(Mapping[str, Callable[..., Any]]):
 
     __slots__ = ("_turn",)
 
-    _METHODS: Final = ("consented", "in_segment", "score")
+    _METHODS: Final = ("consented", "count_within", "sent_within", "in_segment", "score")
 
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
@@ -133,6 +145,16 @@ class _Functions(Mapping[str, Callable[..., Any]]):
         """Tell whether a send would be allowed now."""
         turn = self._turn
         return turn.program.consent.judge(turn.document.consents, channel, purpose, turn.now) is not None
+
+    def count_within(self, event_type: str, span_ms: int) -> int:
+        """Count this customer's events of a type in the span that ends now (rule G2)."""
+        return count_within(self._turn.document, event_type, self._turn.now, span_ms)
+
+    def sent_within(self, channel: str, within_ms: int) -> bool:
+        """Tell whether a send left by the channel in (now - within, now]; held ones have not (ruling A102)."""
+        contact = self._turn.document.contact
+        latest = 0 if contact is None else contact.latest.get(channel, 0)
+        return latest > self._turn.now - within_ms
 
     def in_segment(self, name: str) -> Any:
         """Tell whether `profile.segments` names the segment."""

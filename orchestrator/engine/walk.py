@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from msgspec import Struct
 
+from orchestrator.engine import goals, held
 from orchestrator.engine.document import Instance, marker_name
 from orchestrator.engine.handling import Decision, Incident
 from orchestrator.engine.identity import uuid_text
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.program import ExitProgram, JourneyProgram, StateProgram, StepProgram
     from orchestrator.engine.turn import Turn
 
+TRAIL: Final = 10  # last steps that a hand-off block names
 TRANSITIONS: Final = 100  # state entries in one handling, after which a journey goes in circles (ruling A80)
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -135,8 +137,19 @@ class Walk(Struct, eq=False):
 
     def _run(self, step: StepProgram | None) -> None:
         while step is not None:
+            if self.journey.keeps_trail:
+                self._leave_trail(step.id)
             skipped = step.when is not None and not self.holds(step.when, step.id)
             step = self._after(step, NEXT if skipped else step.verb.arrive(self, step))
+
+    def _leave_trail(self, step: str) -> None:
+        trail = self.instance.trail
+        self.instance.trail = [step] if trail is None else [*trail[1 - TRAIL :], step]
+
+    def arms(self) -> dict[str, str]:
+        """Give the customer's arms in the experiments of this journey (rule A1)."""
+        known = self.turn.document.arms
+        return {name: known[name] for name in self.journey.experiments if name in known}
 
     def _after(self, step: StepProgram, move: Move) -> StepProgram | None:
         """Carry out a move; give the step to run next, None where the instance stops."""
@@ -181,7 +194,7 @@ class Walk(Struct, eq=False):
 
     def _break_loop(self) -> None:
         """Park an instance that goes in circles; what it was about to send in this handling is dropped."""
-        self.turn.pending = [candidate for candidate in self.turn.pending if candidate.walk.instance is not self.instance]
+        self.turn.pending = [each for each in self.turn.pending if each.walk is None or each.walk.instance is not self.instance]
         self.park(Reason.LOOP, f"more than {TRANSITIONS} state entries in one handling; its sends in this handling were dropped")
 
     def park(self, reason: str, message: str) -> None:
@@ -195,6 +208,8 @@ class Walk(Struct, eq=False):
     def leave(self, exit_program: ExitProgram) -> None:
         """End by an exit rule, with its last send if it has one."""
         self.log(Kind.EXITED).outcome = exit_program.outcome
+        if self.turn.pending or self.turn.document.contact is not None:
+            held.drop(self.turn, self.instance.id, "exited")
         if exit_program.send is not None and self.holds(exit_program.send.when, exit_program.send.id):
             exit_program.send.verb.arrive(self, exit_program.send)
         self._remove()
@@ -202,10 +217,14 @@ class Walk(Struct, eq=False):
     def end(self, kind: str, *, outcome: str = "", reason: str = "") -> None:
         """End the instance: `ended`, `exited` or `expired`."""
         self.log(kind, reason=reason).outcome = outcome
+        if kind != Kind.ENDED:
+            held.drop(self.turn, self.instance.id, reason or kind)
         self._remove()
 
     def _remove(self) -> None:
         document = self.turn.document
+        if self.journey.goals:
+            goals.keep_context(document, self.instance, self.journey)
         document.instances = [instance for instance in document.instances if instance is not self.instance]
         marker = document.markers.get(marker_name(self.instance.journey, self.instance.key))
         if marker is not None:

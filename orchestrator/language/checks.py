@@ -24,6 +24,8 @@ class Surroundings(Struct, frozen=True):
     policy: Policy | None
     streams: Streams | None
     verbs: VerbTable
+    experiments: Mapping[str, object] | None = None
+    started: Mapping[str, frozenset[str]] = {}  # by journey, the names that some `start` gives to its context
 
 
 class JourneyCheck:
@@ -93,6 +95,18 @@ class JourneyCheck:
         """Check that policy.yaml has this channel."""
         if self._around.policy is not None:
             self._declared(name, place, "channel", self.policy.channels, codes.UNKNOWN_CHANNEL)
+
+    def channel_needed(self, message: str, place: Place) -> None:
+        """Report that no channel of policy.yaml fits, where there is a policy."""
+        if self._around.policy is not None:
+            self.problems.error(place, codes.UNKNOWN_CHANNEL, message)
+
+    def experiment(self, name: str, place: Place) -> None:
+        """Warn of an experiment that is not registered."""
+        known = self._around.experiments
+        if name and known is not None and name not in known:
+            message = f"experiments.yaml does not register {name!r}: say there what it is to show, and when it is decided"
+            self.problems.warning(place, codes.NOT_REGISTERED, message)
 
     def purpose(self, name: str, place: Place) -> None:
         """Check that policy.yaml has this purpose."""
@@ -173,7 +187,7 @@ class JourneyCheck:
         """Give the names under `journey.` that something writes (ruling A103)."""
         steps = [step for state in self.journey.states.values() for step in state.steps]
         assigned = {name for step in steps for name in self._around.verbs[step.verb].assigns(step)}
-        return frozenset(self.journey.context) | assigned
+        return frozenset(self.journey.context) | assigned | self._around.started.get(self.journey.id, frozenset())
 
     def _types_heard(self) -> tuple[str, ...]:
         journey = self.journey

@@ -65,6 +65,7 @@ SILENT_WAIT: Final = "ORC-184"
 NO_ON_ERROR: Final = "ORC-185"
 NOT_URGENT: Final = "ORC-186"
 NO_SCENARIO: Final = "ORC-187"
+NOT_REGISTERED: Final = "ORC-188"
 
 # A scenario.
 UNFIT_EVENT: Final = "ORC-190"
@@ -115,6 +116,7 @@ EXPLAINED: Final = {
     NOT_BUILT: "Part of the language that this version does not run yet.",
     NO_OWNER: "A journey without an owner.",
     NOT_STREAMED: "An event type that no topic of streams.yaml carries.",
+    NOT_REGISTERED: "An experiment that experiments.yaml does not register.",
     NO_POLICY: "No policy.yaml was found beside a journey that is validated alone.",
     NO_EXIT: "A journey without an exit rule.",
     SILENT_WAIT: "A wait for the customer before which nothing was sent.",

@@ -10,6 +10,7 @@ from typing import Final
 
 from orchestrator.language import codes, not_built
 from orchestrator.language.catalog import Catalog, FieldType
+from orchestrator.language.counts import NAME, what_is_counted
 from orchestrator.language.expressions import check
 from orchestrator.language.findings import Finding
 from orchestrator.language.model import Expr, Place, Policy
@@ -37,6 +38,9 @@ class Conditions:
         for call in found.calls:
             if not call.is_method:
                 self._check_call(expr, call)
+                if call.name == NAME and what_is_counted(call, [each for each in found.calls if not each.is_method]) is None:
+                    message = 'say the event type and the span in plain text: count_within("auth.login", "7d")'
+                    self._problems.error(_within(expr, call.start + 1), codes.EXPRESSION_TYPE, message)
         asked = {
             path.parts[0]
             for path in (*found.paths, *(each.path for each in found.presences))

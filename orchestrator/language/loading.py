@@ -14,6 +14,7 @@ from orchestrator.language.composer import compose
 from orchestrator.language.conditions import Conditions
 from orchestrator.language.experiments import read_experiments
 from orchestrator.language.journeys import JourneyRead, read_journey
+from orchestrator.language.links import Links
 from orchestrator.language.model import Expr, Journey, Place, Policy, Streams, Topology
 from orchestrator.language.policy import read_policy
 from orchestrator.language.problems import Problems
@@ -56,10 +57,13 @@ def load(sources: Sequence[Source], catalog: Catalog | None, verbs: VerbTable, *
     if policy is None and is_complete and not any(source.kind == "policy" for source in sources):
         policy = Policy()
     conditions = Conditions(catalog, policy, problems)
-    around = Surroundings(catalog, policy, streams, verbs)
+    links = Links([read.journey for read in reads], verbs)
+    registered = (experiments or {}) if is_complete else experiments
+    around = Surroundings(catalog, policy, streams, verbs, registered, links.names)
     for read in reads:
         _check_journey(read, around, conditions, problems)
     refuse_repeats("journey", [(read.journey.id, read.journey.place) for read in reads], problems)
+    links.check(problems, policy, is_complete=is_complete)
     if policy is not None:
         check_policy(policy, conditions, problems)
     if streams is not None and catalog is not None:

@@ -13,12 +13,10 @@ from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Fields
 
 SETTINGS: Final[dict[str, tuple[str, ...]]] = {
-    "journey": ("lifetime", "goals"),
-    "policy": ("caps", "suppress", "exclusive", "holdout"),
     "policy.dedupe": ("addresses",),
-    "policy.channel": ("quiet_hours", "rate"),
+    "policy.channel": ("rate",),
 }
-FUNCTIONS: Final = frozenset({"sent_within", "count_within"})
+FUNCTIONS: Final = frozenset[str]()
 
 
 def refuse_settings(fields: Fields, section: str) -> None:

@@ -7,7 +7,7 @@ verbs handed in, so that it needs to know none of them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from msgspec import Struct
 
@@ -21,6 +21,24 @@ class Target(Struct, frozen=True):
 
     state: str
     place: Place
+
+
+class Started(Struct, frozen=True):
+    """A journey that a step starts, and the names under `journey.` that it gives to it."""
+
+    journey: str
+    names: frozenset[str]
+    place: Place
+
+
+SINCE_ENTRY: Final = -1  # `span_ms` of a look-back that reaches to the instance's entry
+
+
+class LookBack(Struct, frozen=True):
+    """An event type that a step looks back for, and how far in ms."""
+
+    event_type: str
+    span_ms: Milliseconds
 
 
 class Check(Protocol):
@@ -44,6 +62,12 @@ class Check(Protocol):
 
     def purpose(self, name: str, place: Place) -> None:
         """Check that policy.yaml has this purpose."""
+
+    def channel_needed(self, message: str, place: Place) -> None:
+        """Report that no channel of policy.yaml fits, where there is a policy."""
+
+    def experiment(self, name: str, place: Place) -> None:
+        """Warn of an experiment that is not registered."""
 
     def wait(self, duration_ms: Milliseconds, place: Place) -> None:
         """Check a literal wait against `lifetime` and `limits.wait` (rule W8)."""
@@ -71,6 +95,9 @@ class VerbSyntax(Protocol):
 
     def targets(self, step: Step) -> tuple[Target, ...]:
         """Give the states that this step can move to."""
+
+    def starts(self, step: Step) -> tuple[Started, ...]:
+        """Give the journeys that this step starts (ruling A100)."""
 
     def goes_on(self, step: Step) -> bool:
         """Tell whether the step after this one can be reached from it."""

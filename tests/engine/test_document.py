@@ -144,8 +144,8 @@ def _life(purchases: int, more: dict[str, Any]) -> int:
 @pytest.mark.parametrize(
     ("life", "purchases", "more", "limit"),
     [
-        ("one purchase", 1, {}, 140),
-        ("ten purchases", 10, {}, 220),
+        ("one purchase", 1, {}, 160),
+        ("ten purchases", 10, {}, 235),
         ("ten purchases, a profile and two consents", 10, {"plan": "pro", "email": "anna@example.com", "country": "AU"}, 420),
     ],
 )

@@ -220,7 +220,7 @@ def test_a38_an_exit_still_acts_on_a_parked_instance_and_it_counts_as_active() -
 
 def test_reserved_events_without_an_effect_are_ignored() -> None:
     world = World(PROFILE_MAIL)
-    for event_type in ("profile.merged", "privacy.erasure_requested", "privacy.export_requested", "action.outcome"):
+    for event_type in ("profile.merged", "privacy.erasure_requested", "privacy.export_requested"):
         assert not world.simulation.engine.hears(event_type)
         assert world.event(event_type, "0s") == []
     assert world.simulation.customers == {}

@@ -20,6 +20,7 @@ POLICY = """
 channels:
   email: {topic: actions.email}
   sms: {topic: actions.sms}
+  service: {topic: actions.service, kind: action}
 purposes:
   care: {consent: not_required, basis: contract}
   promotion: {consent: required}

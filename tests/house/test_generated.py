@@ -41,6 +41,6 @@ def test_the_readme_names_every_verb_setting_and_function_that_is_not_built() ->
 
 
 def test_the_readme_calls_nothing_not_built_that_is() -> None:
-    verbs_line = next(line for line in _said_not_built().splitlines() if line.startswith("- the verbs"))
+    verbs_line = next((line for line in _said_not_built().splitlines() if line.startswith("- the verbs")), "")
 
     assert set(re.findall(r"`(\w+)`", verbs_line)) == {name for name, verb in TABLE.items() if not verb.built}

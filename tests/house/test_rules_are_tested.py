@@ -11,13 +11,15 @@ from tests.house.tree import TESTS, files, name_of, parsed
 
 # What this version of the engine does. A rule joins when it is built; none leaves.
 RULES = (
-    *("T1", "T2", "T3", "T4", "T7"),
+    *("T1", "T2", "T3", "T4", "T5", "T7"),
     *("I1", "I2", "I3"),
     *("E1", "E2", "E3", "E4", "E5"),
-    *("W1", "W3", "W4", "W5", "W7"),
-    *("D1", "D5"),
-    *("C1", "C2"),
-    *("A1", "A5"),
+    *("W1", "W2", "W3", "W4", "W5", "W6", "W7", "W8"),
+    *("D1", "D2", "D3", "D4", "D5", "D6"),
+    *("C1", "C2", "C3", "C4"),
+    *("K1", "K2", "K3", "K4"),
+    *("A1", "A2", "A3", "A4", "A5"),
+    *("P1", "P2", "P3", "G1", "G2", "Q1", "Q2"),
     "B1",
 )
 

@@ -315,37 +315,6 @@ def test_the_fields_that_are_moments_are_noted_in_the_expression() -> None:
     assert when.timestamps == {"occurred_at"}
 
 
-@pytest.mark.parametrize(
-    ("addition", "what"),
-    [
-        ("lifetime: 90d\n", "`lifetime`"),
-        ("goals: [{id: g, on: auth.login, within: 7d, primary: true}]\n", "`goals`"),
-    ],
-)
-def test_what_is_not_built_is_read_and_then_refused(addition: str, what: str) -> None:
-    assert lines(journey(more=addition)) == [
-        f"j.yaml:6:1  ORC-170  {what} is part of the language but this version does not run it yet"
-    ]
-
-
-@pytest.mark.parametrize(
-    "step",
-    [
-        "call: {action: open-case, retry: [{on: [throttled], max_attempts: 3, interval: 30s, backoff: 2, max_delay: 10m}], result: r}",
-        "randomize: {experiment: x, branches: [{arm: a, weight: 50, go: z}, {arm: b, weight: 50, holdout: true}]}",
-        "start: {journey: j, data: {x: '1'}}",
-        'delay: {at: "09:00", days: [mon, tue], timezone: profile.timezone}',
-        "delay: {until: timestamp('2030-01-01T00:00:00Z'), past: exit}",
-        "send: {channel: preferred, template: t}",
-        "send: {channel: [email, sms], template: t}",
-        "when: \"sent_within('email', '3d')\", delay: 1d",
-        "when: \"count_within('auth.login', '3d') > 2\", delay: 1d",
-    ],
-)
-def test_each_part_that_is_not_built_is_refused_once_and_is_the_only_problem(step: str) -> None:
-    assert [problem.code for problem in problems(steps(f"- {{id: b, {step}}}\n" + GO))] == [codes.NOT_BUILT]
-
-
 def test_every_problem_is_reported_at_once_in_the_order_of_the_file() -> None:
     text = FULL.replace("version: 3", "version: x").replace("channel: email", "channel: mail").replace("go: b, as", "go: bb, as")
     found = [(problem.place.line, problem.code) for problem in problems(text)]

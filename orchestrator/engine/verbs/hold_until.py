@@ -1,12 +1,14 @@
-"""`hold_until`: wait for an event, at most until a deadline (rules W1, W3-W7)."""
+"""`hold_until`: wait for an event, at most until a deadline (rules W1-W7, T5; rulings A42-A48, A54)."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal, cast
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from msgspec import Struct
 
-from orchestrator.engine.moves import Move, go_or_next
+from orchestrator.engine import memory
+from orchestrator.engine.moves import Go, Move, go_or_next
 from orchestrator.engine.values import storable
 from orchestrator.engine.verbs.verb import Verb, compiled_if
 from orchestrator.language import codes
@@ -14,15 +16,13 @@ from orchestrator.language.expressions import Expression
 from orchestrator.language.model import Expr, Milliseconds, Place, Step
 from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Fields, Node, read_duration
-from orchestrator.language.verb import Check, Target
+from orchestrator.language.verb import SINCE_ENTRY, Check, LookBack, Target
 from orchestrator.names import Kind
 
 if TYPE_CHECKING:
     from orchestrator.engine.document import Instance
     from orchestrator.engine.program import StepProgram
     from orchestrator.engine.walk import Walk
-
-SINCE_ENTRY: Final = -1  # `lookback_ms` for `since_entry`
 
 
 class HoldBranch(Struct, frozen=True):
@@ -69,6 +69,36 @@ class HoldPlan(Struct, frozen=True):
     timeout_ms: Milliseconds
     on_timeout: Move
     restarts: int
+    lookback_ms: Milliseconds
+    include_entry: bool
+    is_ranked: bool
+    on_late: Move | None
+    ways: tuple[WayOut, ...]
+
+
+class Match(Struct, frozen=True):
+    """An event that matched a branch: its time and payload, as storable values."""
+
+    way: WayOut
+    time: int
+    payload: dict[str, Any]
+
+
+class Waiting(Struct, array_like=True):
+    """What an instance keeps while it waits: the type that began the wait, restarts so far, and the best match of a ranked one.
+
+    `way` is the position of the branch from 0, -1 for none yet. Kept in the document as a plain list.
+    """
+
+    began_by: str = ""
+    restarts: int = 0
+    way: int = -1
+    time: int = 0
+    payload: dict[str, Any] = {}
+
+    def kept(self) -> list[Any]:
+        """Give it as the document keeps it."""
+        return [self.began_by, self.restarts, self.way, self.time, self.payload]
 
 
 class HoldUntil(Verb):
@@ -100,19 +130,15 @@ class HoldUntil(Verb):
         )
 
     def check(self, step: Step, check: Check) -> None:
-        """Check types, conditions and the length of the wait, and refuse what is not built."""
+        """Check types, conditions and the length of the wait."""
         settings: HoldSettings = step.settings
         for branch in settings.branches:
             check.event_type(branch.on, branch.place)
             check.condition(branch.when, (branch.on,))
         check.branches(len(settings.branches), step.place)
         check.wait(settings.timeout_ms, settings.timeout_place)
-        if settings.lookback_ms:
-            check.not_built("a lookback other than `none`", settings.place)
-        if settings.match != "first":
-            check.not_built("`match: ranked`", settings.place)
-        if settings.on_late:
-            check.not_built("`on_late`", settings.on_late_place or settings.place)
+        if settings.lookback_ms > 0:
+            check.wait(settings.lookback_ms, settings.place)
 
     def targets(self, step: Step) -> tuple[Target, ...]:
         """Give the states of the branches, of the timeout and of a late event."""
@@ -137,7 +163,24 @@ class HoldUntil(Verb):
         for number, branch in enumerate(settings.branches, 1):
             way = WayOut(compiled_if(branch.when), go_or_next(branch.go), branch.as_name, str(number))
             by_type[branch.on] = (*by_type.get(branch.on, ()), way)
-        return HoldPlan(by_type, settings.timeout_ms, go_or_next(settings.on_timeout), settings.restarts)
+        return HoldPlan(
+            by_type,
+            settings.timeout_ms,
+            go_or_next(settings.on_timeout),
+            settings.restarts,
+            settings.lookback_ms,
+            settings.include_entry,
+            settings.match == "ranked",
+            Go(settings.on_late) if settings.on_late else None,
+            tuple(sorted((way for ways in by_type.values() for way in ways), key=lambda way: int(way.number))),
+        )
+
+    def looks_back(self, step: Step) -> tuple[LookBack, ...]:
+        """Give the branches' types where earlier events count."""
+        settings: HoldSettings = step.settings
+        if not settings.lookback_ms:
+            return ()
+        return tuple(LookBack(branch.on, settings.lookback_ms) for branch in settings.branches)
 
     def listens(self, step: Step) -> frozenset[str]:
         """Give the branches' types."""
@@ -153,44 +196,115 @@ class HoldUntil(Verb):
         return instance.kept is not None and instance.kept[0] == event_type
 
     def arrive(self, walk: Walk, step: StepProgram) -> Move:
-        """Start the wait; with restarts, keep which event type began it (rule W5, ruling A48)."""
+        """Look back first, if asked to; else start the wait. With restarts, keep which event type began it (W5, ruling A48)."""
         plan: HoldPlan = step.plan
         record = walk.turn.record
-        kept = [record.type, 0] if plan.restarts and record is not None else None
-        return self._wait(walk, step, kept)
+        began_by = record.type if plan.restarts and record is not None else ""
+        waiting = Waiting(began_by)
+        if plan.lookback_ms:
+            for match in _matches_before(walk, step):
+                if not plan.is_ranked:
+                    return _resolve(walk, step, match, "lookback")
+                _offer(plan, waiting, match)
+        return self._wait(walk, step, waiting)
 
-    def _wait(self, walk: Walk, step: StepProgram, kept: list[object] | None) -> Move:
+    def _wait(self, walk: Walk, step: StepProgram, waiting: Waiting) -> Move:
         plan: HoldPlan = step.plan
         due = walk.turn.now + plan.timeout_ms
         detail = {"deadline": str(due)}
-        if kept is not None and kept[1]:
-            detail["restart"] = str(kept[1])
+        if waiting.restarts:
+            detail["restart"] = str(waiting.restarts)
         walk.log(Kind.HOLD_STARTED, step.id, detail=detail)
-        return walk.wait(step, due, kept)
+        return walk.wait(step, due, waiting.kept() if waiting.began_by or plan.is_ranked else None)
 
     def hear(self, walk: Walk, step: StepProgram) -> Move | None:
-        """Take the first branch that matches (rule W3); else a repeat of what began the wait may restart it."""
+        """Take the first branch that matches (rule W3), or note it for the deadline; else a repeat may restart the wait."""
         plan: HoldPlan = step.plan
         record = walk.turn.record
         if record is None:
             return None
-        for way in plan.by_type.get(record.type, ()):
-            if way.when is None or walk.holds(way.when, step.id):
-                if way.as_name:
-                    payload = {name: storable(value) for name, value in record.payload.items() if value is not None}
-                    walk.write_context({way.as_name: payload}, step.id)
-                walk.log(Kind.HOLD_RESOLVED, step.id, by="event", detail={"branch": way.number})
-                return way.move
         kept = walk.instance.kept
+        match = _match(walk, step, record.type, record.time, record.payload)
+        if match is not None:
+            if not plan.is_ranked:
+                return _resolve(walk, step, match, "event")
+            waiting = Waiting(*kept) if kept is not None else Waiting()
+            _offer(plan, waiting, match)
+            walk.instance.kept = waiting.kept()
+            return None
         if kept is not None and kept[0] == record.type and kept[1] < plan.restarts:
-            return self._wait(walk, step, [record.type, kept[1] + 1])
+            return self._wait(walk, step, Waiting(kept[0], kept[1] + 1, *kept[2:]))
         return None
 
     def fall_due(self, walk: Walk, step: StepProgram) -> Move:
-        """Take the timeout's way."""
+        """Take the best branch of a ranked wait (rulings A45, A47), else the timeout's way; remember that the wait timed out."""
         plan: HoldPlan = step.plan
+        kept = walk.instance.kept
+        if plan.is_ranked and kept is not None and kept[2] >= 0:
+            waiting = Waiting(*kept)
+            return _resolve(walk, step, Match(plan.ways[waiting.way], waiting.time, waiting.payload), "event")
         walk.log(Kind.HOLD_RESOLVED, step.id, by="timeout")
+        walk.instance.late = (step.id, walk.turn.now)
         return plan.on_timeout
+
+    def hear_late(self, walk: Walk, step: StepProgram) -> Move | None:
+        """Log an event that would have ended the wait which timed out; `on_late` compensates (rule T5)."""
+        plan: HoldPlan = step.plan
+        record = walk.turn.record
+        match = None if record is None else _match(walk, step, record.type, record.time, record.payload)
+        if match is None:
+            return None
+        late, walk.instance.late = walk.instance.late, None
+        deadline = "" if late is None else str(late[1])
+        walk.log(Kind.LATE_EVENT, step.id, detail={"branch": match.way.number, "deadline": deadline})
+        if plan.on_late is not None:
+            _keep_payload(walk, step, match)
+        return plan.on_late
+
+
+def _match(walk: Walk, step: StepProgram, event_type: str, time: int, payload: Mapping[str, Any]) -> Match | None:
+    """Give the first written branch that an event matches (rule W3)."""
+    plan: HoldPlan = step.plan
+    for way in plan.by_type.get(event_type, ()):
+        if way.when is None or walk.holds(way.when, step.id):
+            is_kept = bool(way.as_name)
+            found = {name: storable(value) for name, value in payload.items() if value is not None} if is_kept else {}
+            return Match(way, time, found)
+    return None
+
+
+def _matches_before(walk: Walk, step: StepProgram) -> Iterator[Match]:
+    """Give the earlier events that match, earliest first, judged with the context of now (rule W2, ruling A43).
+
+    While one is taken, the walk's `event` is that one (ruling A46); where none is, it is the record's own again.
+    """
+    plan: HoldPlan = step.plan
+    span_ms = None if plan.lookback_ms == SINCE_ENTRY else plan.lookback_ms
+    own = walk.event
+    for one in memory.look_back(walk, plan.by_type, span_ms, include_entry=plan.include_entry):
+        walk.event = memory.event_of(one, walk.turn.customer)
+        match = _match(walk, step, one.type, one.time, one.payload)
+        if match is not None:
+            yield match
+    walk.event = own
+
+
+def _offer(plan: HoldPlan, waiting: Waiting, match: Match) -> None:
+    """Note a match of a ranked wait if it ranks higher, or as high and earlier: written order, first is highest."""
+    rank, best = int(match.way.number) - 1, waiting.way
+    if best < 0 or rank < best or (rank == best and match.time < waiting.time):
+        waiting.way, waiting.time, waiting.payload = rank, match.time, match.payload
+
+
+def _resolve(walk: Walk, step: StepProgram, match: Match, by: str) -> Move:
+    _keep_payload(walk, step, match)
+    walk.log(Kind.HOLD_RESOLVED, step.id, by=by, detail={"branch": match.way.number})
+    return match.way.move
+
+
+def _keep_payload(walk: Walk, step: StepProgram, match: Match) -> None:
+    if match.way.as_name:
+        walk.write_context({match.way.as_name: match.payload}, step.id)
 
 
 def _read_branch(node: Node, problems: Problems) -> HoldBranch:

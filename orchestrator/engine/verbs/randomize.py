@@ -1,19 +1,38 @@
-"""`randomize`: choose a way by experiment. Read in full; it runs with a later version."""
+"""`randomize`: choose a way by experiment (rules P1-P3; rulings A97, A98).
+
+The recipe, for anyone who wants to compute arms elsewhere. An arm of weight w holds w tickets, numbered from 0. Ticket n of an
+arm is the 32-bit big-endian number at byte 4 * (n mod 8) of
+
+    SHA-256(salt \\x1f experiment \\x1f customer \\x1f arm \\x1f n div 8)
+
+with `\\x1f` the one character U+001F. The arm with the highest ticket wins, the first written one where two are equal. So each
+arm gets its share, and a changed weight adds or removes tickets of that arm only: no customer moves between two others.
+Intervals on one hash, the usual way, were rejected: with three arms a change of the first moves customers of all.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from orchestrator.engine.moves import Move, go_or_next
 from orchestrator.engine.verbs.verb import Verb
 from orchestrator.language import codes
 from orchestrator.language.model import Place, Step
 from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Fields, Node
 from orchestrator.language.verb import Check, Target
+from orchestrator.names import Kind
+
+if TYPE_CHECKING:
+    from orchestrator.engine.program import StepProgram
+    from orchestrator.engine.walk import Walk
 
 ALL: Final = 100
+_TICKETS: Final = 8  # in one digest
+_BYTES: Final = 4
 
 
 class Arm(Struct, frozen=True):
@@ -35,11 +54,20 @@ class RandomizeSettings(Struct, frozen=True):
     place: Place
 
 
+class RandomizePlan(Struct, frozen=True):
+    """The settings, and by arm where it leads and whether it is a holdout."""
+
+    settings: RandomizeSettings
+    ways: dict[str, tuple[Move, bool]]
+
+
 class Randomize(Verb):
-    """Assigns an arm by a hash of customer and experiment, once and for good (rule P1)."""
+    """Assigns an arm by a hash of customer and experiment, once and for good (rule P1).
+
+    From a holdout arm on, the instance walks silently: the same way at the same times, without actions (rule P2).
+    """
 
     name = "randomize"
-    built = False
 
     def parse(self, step: Fields) -> RandomizeSettings:
         """Read `randomize: {experiment, branches}`."""
@@ -55,8 +83,10 @@ class Randomize(Verb):
         return parsed
 
     def check(self, step: Step, check: Check) -> None:
-        """Check how many arms there are."""
-        check.branches(len(step.settings.arms), step.place)
+        """Check how many arms there are, and that the experiment is registered."""
+        settings: RandomizeSettings = step.settings
+        check.branches(len(settings.arms), step.place)
+        check.experiment(settings.experiment, settings.place)
 
     def targets(self, step: Step) -> tuple[Target, ...]:
         """Give the states of the arms."""
@@ -65,6 +95,44 @@ class Randomize(Verb):
     def goes_on(self, step: Step) -> bool:
         """When an arm names no state."""
         return any(not arm.go for arm in step.settings.arms)
+
+    def experiment(self, step: Step) -> str:
+        """Give its name."""
+        settings: RandomizeSettings = step.settings
+        return settings.experiment
+
+    def plan(self, step: Step) -> RandomizePlan:
+        """Prepare the moves."""
+        settings: RandomizeSettings = step.settings
+        return RandomizePlan(settings, {arm.name: (go_or_next(arm.go), arm.holdout) for arm in settings.arms})
+
+    def arrive(self, walk: Walk, step: StepProgram) -> Move:
+        """Take the customer's arm; the first time in this experiment it is chosen, and logged as exposed (rule P3)."""
+        plan: RandomizePlan = step.plan
+        experiment, arms = plan.settings.experiment, walk.turn.document.arms
+        known = arms.get(experiment, "")
+        name = known if known in plan.ways else choose(plan.settings, walk.turn.customer)
+        arms[experiment] = name
+        move, is_holdout = plan.ways[name]
+        if not known:
+            walk.log(Kind.EXPOSED, step.id, detail={"experiment": experiment}).arm = name
+        walk.log(Kind.BRANCH_TAKEN, step.id, detail={"experiment": experiment}).arm = name
+        walk.instance.held_out = walk.instance.held_out or is_holdout
+        return move
+
+
+def choose(settings: RandomizeSettings, customer: str) -> str:
+    """Give the arm of a customer who has none yet."""
+    best, chosen = -1, settings.arms[0].name
+    for arm in settings.arms:
+        start = f"{settings.salt}\x1f{settings.experiment}\x1f{customer}\x1f{arm.name}\x1f"
+        for first in range(0, arm.weight, _TICKETS):
+            digest = sha256(f"{start}{first // _TICKETS}".encode()).digest()
+            for at in range(min(_TICKETS, arm.weight - first)):
+                ticket = int.from_bytes(digest[_BYTES * at : _BYTES * (at + 1)], "big")
+                if ticket > best:
+                    best, chosen = ticket, arm.name
+    return chosen
 
 
 def _read_arm(node: Node, problems: Problems) -> Arm:

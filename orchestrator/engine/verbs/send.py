@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 
 from orchestrator.engine import identity, moves
-from orchestrator.engine.arbitration import Candidate, suppression
+from orchestrator.engine.arbitration import suppression
 from orchestrator.engine.handling import Action
+from orchestrator.engine.holdout import HOLDOUT
+from orchestrator.engine.outgoing import Candidate
 from orchestrator.engine.values import sendable
 from orchestrator.engine.verbs.verb import Verb, compiled
 from orchestrator.language.expressions import Expression
@@ -19,6 +21,7 @@ from orchestrator.names import Kind
 
 if TYPE_CHECKING:
     from orchestrator.engine.program import StepProgram
+    from orchestrator.engine.turn import Turn
     from orchestrator.engine.walk import Walk
 
 DAY_MS: Final = 86_400_000
@@ -44,20 +47,23 @@ class SendSettings(Struct, frozen=True):
 
 
 class SendPlan(Struct, frozen=True):
-    """What of a command is known before it is sent."""
+    """What of a command is known before it is sent. `channel` is "" where it is chosen at the step, among `channels`."""
 
     channel: str
+    channels: tuple[str, ...]
     template: str
     purpose: str
     expires_ms: Milliseconds
     data: tuple[tuple[str, Expression], ...]
     on_suppressed: moves.Move
+    urgent: bool
 
 
 class Send(Verb):
     """Decides on a message. Whether it goes out is judged here and settled at the end of the handling."""
 
     name = "send"
+    acts = True
 
     def parse(self, step: Fields) -> SendSettings:
         """Read `send: {channel, template, ...}`."""
@@ -83,19 +89,13 @@ class Send(Verb):
         return parsed
 
     def check(self, step: Step, check: Check) -> None:
-        """Check names and expressions, and refuse what is not built."""
+        """Check names and expressions."""
         settings: SendSettings = step.settings
-        if settings.channels == (PREFERRED,):
-            check.not_built("`channel: preferred`", settings.channel_place)
-        else:
+        if settings.channels != (PREFERRED,):
             for channel in settings.channels:
                 check.channel(channel, settings.channel_place)
-        if len(settings.channels) > 1:
-            check.not_built("a list of channels", settings.channel_place)
         if settings.purpose:
             check.purpose(settings.purpose, settings.purpose_place)
-        if settings.urgent:
-            check.not_built("`urgent`", settings.urgent_place)
         for _, expr in settings.data:
             check.value(expr)
 
@@ -111,7 +111,9 @@ class Send(Verb):
         settings: SendSettings = step.settings
         move = ON_SUPPRESSED.get(settings.on_suppressed) or moves.Go(settings.on_suppressed)
         data = tuple((name, compiled(expr)) for name, expr in settings.data)
-        return SendPlan(settings.channels[0], settings.template, settings.purpose, settings.expires_ms, data, move)
+        channels = () if settings.channels == (PREFERRED,) else settings.channels
+        channel = channels[0] if len(channels) == 1 else ""
+        return SendPlan(channel, channels, settings.template, settings.purpose, settings.expires_ms, data, move, settings.urgent)
 
     def entry_channels(self, step: Step, journey: Journey, policy: Policy) -> tuple[str, ...]:
         """Give this send's channels if it is for the journey's own purpose; `preferred` may be any message channel."""
@@ -128,10 +130,11 @@ class Send(Verb):
         action = _command(walk, step, plan)
         reason = suppression(walk.turn, action)
         if reason:
-            walk.log(Kind.ACTION_SUPPRESSED, step.id, reason).channel = plan.channel
-            return plan.on_suppressed
+            walk.log(Kind.ACTION_SUPPRESSED, step.id, reason).channel = action.channel
+            return moves.NEXT if reason == HOLDOUT else plan.on_suppressed  # the holdout walks as if it had been sent (rule P2)
         action.data = {name: sendable(value) for name, value in walk.values(plan.data, step.id).items()}
-        walk.turn.pending.append(Candidate(walk, action, walk.instance.state))
+        turn, journey = walk.turn, walk.journey
+        turn.pending.append(Candidate(action, walk.instance.state, journey.priority, turn.now, walk, plan.on_suppressed))
         return moves.NEXT
 
 
@@ -145,11 +148,27 @@ def _command(walk: Walk, step: StepProgram, plan: SendPlan) -> Action:
         version=journey.version,
         instance=walk.id,
         step=step.id,
-        channel=plan.channel,
+        channel=plan.channel or _choose(walk.turn, plan.channels, plan.purpose or journey.purpose),
         created_at=now,
         expires_at=now + plan.expires_ms,
         purpose=plan.purpose or journey.purpose,
         template=plan.template,
         key=instance.key,
         urgency=journey.urgency,
+        arms=walk.arms() if journey.experiments else {},
+        urgent=plan.urgent,
     )
+
+
+def _choose(turn: Turn, channels: tuple[str, ...], purpose: str) -> str:
+    """Give the first channel by which the purpose is allowed now, "" for none (ruling A69).
+
+    No channels means `preferred`: the one that the profile names, if the policy has it as a message channel, then all message
+    channels in the order of the policy. Caps and quiet hours do not choose: they decide later (ruling A07).
+    """
+    if not channels:
+        messages = turn.program.sends.messages
+        preferred = turn.profile.get("preferred_channel")
+        channels = (preferred, *messages) if preferred in messages else messages
+    judge, consents = turn.program.consent.judge, turn.document.consents
+    return next((name for name in channels if judge(consents, name, purpose, turn.now) is not None), "")

@@ -12,7 +12,7 @@ from orchestrator.engine.moves import NEXT, Move
 from orchestrator.language.expressions import Expression, compile_expression
 from orchestrator.language.model import Expr, Journey, Policy, Step
 from orchestrator.language.reader import Fields
-from orchestrator.language.verb import Check, Target
+from orchestrator.language.verb import Check, LookBack, Started, Target
 
 if TYPE_CHECKING:
     from orchestrator.engine.document import Instance
@@ -37,6 +37,7 @@ class Verb:
     built: bool = True
     beside: frozenset[str] = frozenset()
     waits: bool = False
+    acts: bool = False  # whether it emits actions, with the ids of rule I1
 
     NOTHING: ClassVar[frozenset[str]] = frozenset()
 
@@ -51,6 +52,10 @@ class Verb:
 
     def targets(self, step: Step) -> tuple[Target, ...]:
         """Give the states that this step can move to."""
+        return ()
+
+    def starts(self, step: Step) -> tuple[Started, ...]:
+        """Give the journeys that this step starts."""
         return ()
 
     def goes_on(self, step: Step) -> bool:
@@ -71,6 +76,18 @@ class Verb:
         """Give the event types that a step of this verb hears while it waits."""
         return self.NOTHING
 
+    def looks_back(self, step: Step) -> tuple[LookBack, ...]:
+        """Give the event types that a step of this verb may look back for."""
+        return ()
+
+    def experiment(self, step: Step) -> str:
+        """Give the experiment that the step belongs to, "" for none."""
+        return ""
+
+    def hands_off(self, plan: Any) -> bool:
+        """Tell whether the step hands its context over to a person, so that the last steps are kept (rule A1)."""
+        return False
+
     def repeats(self, step: Step) -> bool:
         """Tell whether a wait at the step may also take the type that began it, whatever that was (rule W5)."""
         return False
@@ -89,6 +106,14 @@ class Verb:
 
     def hear(self, walk: Walk, step: StepProgram) -> Move | None:
         """Take the record at hand while waiting at the step; None where it does not move the instance."""
+        return None
+
+    def redo(self, walk: Walk, step: StepProgram) -> Move:
+        """Run a step again at which the instance stands parked (rule A4)."""
+        return self.arrive(walk, step)
+
+    def hear_late(self, walk: Walk, step: StepProgram) -> Move | None:
+        """Take a record that is late for the wait which timed out at the step; None where it does not move the instance."""
         return None
 
     def fall_due(self, walk: Walk, step: StepProgram) -> Move:

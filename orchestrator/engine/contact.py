@@ -1,0 +1,116 @@
+"""What a customer's document remembers about contacting them: blocks, sends that count, sends that are held.
+
+A document without any of it holds None, and pays nothing. What is over is dropped when the part is next touched.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
+
+from orchestrator.engine.handling import Action
+
+if TYPE_CHECKING:
+    from orchestrator.engine.document import Document
+
+CANCELLABLE: Final = 256  # emitted sends remembered only to be cancelled; beyond them the oldest is forgotten first
+QUIET_HOURS: Final = "quiet_hours"
+CAP: Final = "cap"
+
+# What is known of an emitted send.
+OPEN: Final = 0  # no outcome came
+ANSWERED: Final = 1
+CANCEL_ASKED: Final = 2
+
+
+class Sent(Struct, array_like=True, gc=False):
+    """An emitted send that takes a cap slot until `counts_until`, or can be cancelled until `expires`. Times are ms UTC.
+
+    `action` and `instance` are the ids' 16 bytes, `time` the instant at which it left (ruling A60).
+    """
+
+    action: bytes
+    time: int
+    expires: int
+    counts_until: int
+    channel: str
+    purpose: str
+    journey: str
+    version: int
+    instance: bytes
+    step: str
+    key: str
+    status: int = OPEN
+
+    def matters(self, now: int) -> bool:
+        """Tell whether anything can still depend on it."""
+        return now < self.counts_until or (self.status == OPEN and now < self.expires)
+
+
+class Held(Struct, array_like=True, gc=False):
+    """A send that waits beside its instance (ruling A12), for `reason` QUIET_HOURS or CAP. Times are ms UTC.
+
+    `look_at` is when it is looked at again; `until` the last instant at which a cap may let it go. `state` is where the instance
+    stood when its step decided on the send. Held for quiet hours it has its cap slot, held for a cap it has none.
+    """
+
+    action: Action
+    decided: int
+    state: str
+    priority: int
+    reason: str
+    look_at: int
+    until: int = 0
+
+
+class Contact(Struct, array_like=True, gc=False):
+    """The part of the document. `blocks` maps a suppression rule to [from, until); `latest` a channel to its latest emission.
+
+    `held` stands in the order in which the sends were decided.
+    """
+
+    blocks: dict[str, tuple[int, int]] = field(default_factory=dict)
+    sent: list[Sent] = field(default_factory=list)
+    held: list[Held] = field(default_factory=list)
+    latest: dict[str, int] = field(default_factory=dict)
+
+    def keep(self, held: Held) -> None:
+        """Add a held send at its place."""
+        self.held.append(held)
+        self.held.sort(key=_decided)
+
+    def wake(self, now: int) -> None:
+        """After a slot was given back: let what waits for a cap be looked at now (rule K4)."""
+        for held in self.held:
+            if held.reason == CAP and held.look_at > now:
+                held.look_at = now
+
+    def tidy(self, now: int) -> None:
+        """Drop what is over at `now`."""
+        self.blocks = {rule: block for rule, block in self.blocks.items() if now < block[1]}
+        self.sent = [sent for sent in self.sent if sent.matters(now)]
+        surplus = sum(now >= sent.counts_until for sent in self.sent) - CANCELLABLE
+        if surplus > 0:
+            forgotten = {id(sent) for sent in [sent for sent in self.sent if now >= sent.counts_until][:surplus]}
+            self.sent = [sent for sent in self.sent if id(sent) not in forgotten]
+
+
+def contact_of(document: Document) -> Contact:
+    """Give the document's part to write to."""
+    if document.contact is None:
+        document.contact = Contact()
+    return document.contact
+
+
+def tidy(document: Document, now: int) -> None:
+    """Drop what is over at `now`, and the part itself where nothing is left."""
+    contact = document.contact
+    if contact is not None:
+        contact.tidy(now)
+        if not (contact.blocks or contact.sent or contact.held or contact.latest):
+            document.contact = None
+
+
+def _decided(held: Held) -> int:
+    return held.decided

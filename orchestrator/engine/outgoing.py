@@ -1,0 +1,82 @@
+"""A send on its way out: the candidate, its line in the log, its emission and what is remembered of it (K1, C3; A60, A102)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from orchestrator.engine import caps
+from orchestrator.engine.contact import Held, Sent, contact_of
+from orchestrator.engine.customer_clock import zone_of
+from orchestrator.engine.handling import Action, Decision
+from orchestrator.engine.identity import uuid_bytes
+from orchestrator.engine.moves import NEXT, Move
+from orchestrator.names import Kind
+
+if TYPE_CHECKING:
+    from orchestrator.engine.turn import Turn
+    from orchestrator.engine.walk import Walk
+
+
+class Candidate(Struct, eq=False):
+    """A send that its step decided on and nothing has stopped so far.
+
+    `state` is where the instance stood at the step, `otherwise` what the instance does if the send loses now. `walk` is None for
+    one that was held: its instance has gone on. `until` is then how long a cap may go on holding it, 0 for a new one, and
+    `held_for` why it was held.
+    """
+
+    action: Action
+    state: str
+    priority: int
+    decided: int
+    walk: Walk | None = None
+    otherwise: Move = NEXT
+    until: int = 0
+    held_for: str = ""
+    may_wait: bool = True
+    is_overtaken: bool = False  # an earlier send of its instance lost, and took the instance elsewhere
+
+
+def again(held: Held) -> Candidate:
+    """Give a held send as a candidate."""
+    return Candidate(held.action, held.state, held.priority, held.decided, until=held.until, held_for=held.reason)
+
+
+def log(turn: Turn, candidate: Candidate, kind: str, reason: str = "") -> Decision:
+    """Log a decision about a send, whose instance may be over."""
+    action = candidate.action
+    decision = Decision(
+        kind, action.journey, action.version, action.instance, action.key, candidate.state, action.step, reason,
+        channel=action.channel, action_id=action.action_id,
+    )  # fmt: skip
+    turn.handling.decisions.append(decision)
+    return decision
+
+
+def emit(turn: Turn, candidate: Candidate) -> None:
+    """Send it, and remember what later decisions need of it. A command is created when it leaves; it expires as decided."""
+    action = candidate.action
+    action.created_at = turn.now
+    turn.handling.actions.append(action)
+    log(turn, candidate, Kind.ACTION_EMITTED)
+    if action.kind != "send":
+        return
+    rules = turn.program.sends
+    counting = rules.caps_of(action) if rules.caps else ()
+    if counting or rules.is_cancellable(action):
+        _remember(turn, action, max((caps.window_end(cap, turn.now, zone_of(turn)) for cap in counting), default=0))
+    if rules.notes_latest:
+        latest = contact_of(turn.document).latest
+        latest[action.channel] = max(turn.now, latest.get(action.channel, 0))
+
+
+def _remember(turn: Turn, action: Action, counts_until: int) -> None:
+    contact = contact_of(turn.document)
+    sent = Sent(
+        uuid_bytes(action.action_id), turn.now, action.expires_at, counts_until, action.channel, action.purpose,
+        action.journey, action.version, uuid_bytes(action.instance), action.step, action.key,
+    )  # fmt: skip
+    contact.sent.append(sent)
+    contact.tidy(turn.now)

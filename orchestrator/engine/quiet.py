@@ -1,0 +1,51 @@
+"""Quiet hours: when a channel is silent for a customer, and when that ends (rule Q1; rulings A64, A66)."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from orchestrator.engine.contact import QUIET_HOURS
+from orchestrator.engine.customer_clock import instant, zone_of
+from orchestrator.engine.local_time import local_day
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from orchestrator.engine.handling import Action
+    from orchestrator.engine.turn import Turn
+    from orchestrator.language.model import QuietHours
+
+
+def quiet_until(turn: Turn, action: Action) -> int | None:
+    """Give the instant at which a send may go, ms UTC; None where it may go now.
+
+    A send at the very end of the quiet hours, whose timers have not fired yet, queues behind what is held for the channel, so
+    that a customer's sends keep their order.
+    """
+    quiet = turn.program.sends.quiet.get(action.channel)
+    if quiet is None or action.urgent:
+        return None
+    ends = ends_at(quiet, zone_of(turn), turn.now)
+    if ends is not None:
+        return ends
+    contact = turn.document.contact
+    if contact is not None and turn.record is not None:
+        for held in contact.held:
+            if held.reason == QUIET_HOURS and held.action.channel == action.channel and held.look_at <= turn.now:
+                return turn.now
+    return None
+
+
+def ends_at(quiet: QuietHours, zone: ZoneInfo, now: int) -> int | None:
+    """Give the end of the quiet hours that hold at `now`, None where none do.
+
+    Bounds are instants, worked out for each local date on its own (ruling A64); hours over midnight began yesterday or today.
+    """
+    today = local_day(now, zone)
+    over_midnight = timedelta(days=int(quiet.end < quiet.start))
+    for day in (today - timedelta(days=1), today):
+        ends = instant(day + over_midnight, quiet.end, zone)
+        if instant(day, quiet.start, zone) <= now < ends:
+            return ends
+    return None

@@ -1,0 +1,90 @@
+"""What a policy says of sends, prepared once: judgements, caps, quiet hours, and what must be remembered of a send."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from orchestrator.engine import caps
+from orchestrator.engine.holdout import HOLDOUT, HoldoutRule
+from orchestrator.engine.suppress import SuppressRule
+from orchestrator.language.model import Cap, Expr, Journey, Topology
+
+if TYPE_CHECKING:
+    from orchestrator.engine.handling import Action
+    from orchestrator.engine.turn import Turn
+
+Judgement = tuple[str, Callable[["Turn", "Action"], bool]]
+
+
+class SendRules:
+    """The rules of one topology. A policy without a rule has no judgement for it, and asks nothing."""
+
+    def __init__(self, topology: Topology, earlier: tuple[Journey, ...]) -> None:
+        policy = topology.policy
+        self.caps = policy.caps
+        self.quiet = {name: channel.quiet_hours for name, channel in policy.channels.items() if channel.quiet_hours is not None}
+        self.suppress = tuple(SuppressRule(rule) for rule in policy.suppress)
+        self.messages = tuple(name for name, channel in policy.channels.items() if channel.kind == "message")
+        self.notes_latest = any("sent_within" in expr.source for expr in expressions((topology, earlier)))
+        self._free = frozenset(name for name, purpose in policy.purposes.items() if purpose.consent == "not_required")
+        self._holdout = HoldoutRule(policy)
+        self._caps: dict[tuple[str, str], tuple[Cap, ...]] = {}
+        # In the order of ruling A58: erased, holdout, no_channel, consent, suppression, duplicate_address; cap and quiet hours
+        # are decided at the end of the handling.
+        self.again: tuple[Judgement, ...] = (
+            ("no_channel", _has_no_channel),
+            ("consent", _lacks_consent),
+            *((("suppression", self._is_suppressed),) if policy.suppress else ()),
+        )
+        self.judgements: tuple[Judgement, ...] = (
+            (HOLDOUT, _is_held_out),
+            *(((HOLDOUT, self._holdout.holds_out),) if policy.holdout is not None else ()),
+            *self.again,
+        )
+
+    def caps_of(self, action: Action) -> tuple[Cap, ...]:
+        """Give the caps that count a send."""
+        pair = action.channel, action.purpose
+        found = self._caps.get(pair)
+        if found is None:
+            found = self._caps[pair] = tuple(cap for cap in self.caps if caps.covers(cap, *pair))
+        return found
+
+    def is_cancellable(self, action: Action) -> bool:
+        """Tell whether a withdrawal of consent concerns the send (rule C3)."""
+        return action.purpose not in self._free
+
+    def _is_suppressed(self, turn: Turn, action: Action) -> bool:
+        return any(rule.blocks(turn, action) for rule in self.suppress)
+
+
+def _is_held_out(turn: Turn, action: Action) -> bool:
+    """Rule P2: from a holdout arm on, an instance walks silently."""
+    return turn.at_work is not None and turn.at_work.held_out
+
+
+def _has_no_channel(turn: Turn, action: Action) -> bool:
+    return action.channel not in turn.program.policy.channels
+
+
+def _lacks_consent(turn: Turn, action: Action) -> bool:
+    action.consent = turn.program.consent.judge(turn.document.consents, action.channel, action.purpose, turn.now)
+    return action.consent is None
+
+
+def expressions(value: Any) -> Iterator[Expr]:
+    """Give every expression that stands somewhere in a value of the model."""
+    if isinstance(value, Expr):
+        yield value
+    elif isinstance(value, Struct):
+        for name in value.__struct_fields__:
+            yield from expressions(getattr(value, name))
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from expressions(item)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from expressions(item)
