@@ -14,6 +14,7 @@ from orchestrator.engine.handling import Action
 if TYPE_CHECKING:
     from orchestrator.engine.document import Document
 
+LATE_MS: Final = 86_400_000  # a record that comes late by so much still finds the sends that its own send must count
 CANCELLABLE: Final = 256  # emitted sends remembered only to be cancelled; beyond them the oldest is forgotten first
 QUIET_HOURS: Final = "quiet_hours"
 CAP: Final = "cap"
@@ -43,9 +44,13 @@ class Sent(Struct, array_like=True, gc=False):
     key: str
     status: int = OPEN
 
+    def may_count(self, now: int) -> bool:
+        """Tell whether it may take a slot, for a record of `now` or a late one after it."""
+        return now < self.counts_until + LATE_MS
+
     def matters(self, now: int) -> bool:
         """Tell whether anything can still depend on it."""
-        return now < self.counts_until or (self.status == OPEN and now < self.expires)
+        return self.may_count(now) or (self.status == OPEN and now < self.expires)
 
 
 class Held(Struct, array_like=True, gc=False):
@@ -90,9 +95,9 @@ class Contact(Struct, array_like=True, gc=False):
         """Drop what is over at `now`."""
         self.blocks = {rule: block for rule, block in self.blocks.items() if now < block[1]}
         self.sent = [sent for sent in self.sent if sent.matters(now)]
-        surplus = sum(now >= sent.counts_until for sent in self.sent) - CANCELLABLE
+        surplus = sum(not sent.may_count(now) for sent in self.sent) - CANCELLABLE
         if surplus > 0:
-            forgotten = {id(sent) for sent in [sent for sent in self.sent if now >= sent.counts_until][:surplus]}
+            forgotten = {id(sent) for sent in [sent for sent in self.sent if not sent.may_count(now)][:surplus]}
             self.sent = [sent for sent in self.sent if id(sent) not in forgotten]
 
 
