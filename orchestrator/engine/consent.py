@@ -31,20 +31,30 @@ class ConsentRules:
         """Give the consent that allows a send at `now` (ms UTC), None where nothing does."""
         if purpose in self._free:
             return NOT_REQUIRED
-        newest: Consent | None = None
-        for consent in consents:
-            if _covers(consent, channel, purpose) and (newest is None or _is_newer(consent, newest)):
-                newest = consent
+        newest = _newest(consents, channel, purpose)
         if newest is None:
             return UNKNOWN_ALLOWED if purpose in self._allowed_unknown else None
         if newest.granted and newest.time <= now < self._end(newest):
             return ConsentUsed("granted", newest.time, newest.source, newest.version)
         return None
 
+    def is_withdrawn(self, consents: list[Consent], channel: str, purpose: str) -> bool:
+        """Tell whether the newest consent is a withdrawal, whenever it arrived: one that is older takes nothing (rule C1)."""
+        newest = None if purpose in self._free else _newest(consents, channel, purpose)
+        return newest is not None and not newest.granted
+
     def _end(self, consent: Consent) -> float:
         """Give the first instant at which a consent no longer holds: its own expiry or the policy's, whichever is earlier."""
         own = consent.expiry or float("inf")
         return own if self._lasts_ms is None else min(own, consent.time + self._lasts_ms)
+
+
+def _newest(consents: list[Consent], channel: str, purpose: str) -> Consent | None:
+    newest: Consent | None = None
+    for consent in consents:
+        if _covers(consent, channel, purpose) and (newest is None or _is_newer(consent, newest)):
+            newest = consent
+    return newest
 
 
 def _covers(consent: Consent, channel: str, purpose: str) -> bool:

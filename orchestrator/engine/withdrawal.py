@@ -36,7 +36,7 @@ def carry_out(turn: Turn, change: Consent) -> None:
 def _hits(turn: Turn, change: Consent, channel: str, purpose: str) -> bool:
     if change.channel not in (channel, ANY) or change.purpose not in (purpose, ANY):
         return False
-    return turn.program.consent.judge(turn.document.consents, channel, purpose, turn.now) is None
+    return turn.program.consent.is_withdrawn(turn.document.consents, channel, purpose)
 
 
 def _ask_to_cancel(turn: Turn, sent: Sent) -> None:

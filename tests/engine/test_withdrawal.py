@@ -48,6 +48,17 @@ def test_c3_a_withdrawal_of_something_else_cancels_nothing(channel: str, purpose
     assert w.decisions("action_cancelled") == []
 
 
+def test_c3_c1_a_late_withdrawal_takes_nothing_from_a_newer_consent() -> None:
+    # granted 12h   sms sent, email held 22h ... 23h59   then the withdrawal of 6h arrives: by version time it is the older one
+    w = World(mail(purpose="promotion"), mail("text", purpose="promotion", channel="sms"), policy=policy(channels=QUIET))
+    w.consent("granted", "12h", channel="*")
+    w.event("began", "22h")
+    w.consent("withdrawn", "6h", channel="*")
+    w.until("2d")
+    assert emitted(w) == [("text", offset_ms("22h")), ("j", offset_ms("23h+59m"))]
+    assert (cancels(w), w.decisions("action_cancelled")) == ([], [])
+
+
 def test_c3_an_emitted_send_that_no_outcome_came_for_gets_a_cancel_command_in_the_same_handling() -> None:
     w = world()
     w.event("began", "1h", id="x")
