@@ -41,7 +41,9 @@ class Settings(BaseSettings):
     kafka: dict[str, str] = Field(default_factory=dict, description="Further librdkafka settings, by librdkafka's names.")
     allow_sasl_plaintext: bool = Field(False, description="Let a password go over a connection that is not encrypted.")
     topologies: Path = Field(Path("topologies"), description="Folder with journeys/, policy.yaml and streams.yaml.")
-    schemas: Path | None = Field(None, description="Folder with the event schemas; the shipped ones where absent.")
+    schemas: Path | None = Field(
+        None, description="Folder with the event schemas. [schemas/avro beside the topologies, else the shipped]"
+    )
     state_dir: Path = Field(Path("state"), description="Folder of the local stores; belongs to one worker.")
     worker_id: str = Field("", description="Stable name of the worker; else one is written into the state directory.")
     advertised: str = Field("", description="host:port under which other workers and the console reach this one.")

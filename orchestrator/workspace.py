@@ -80,7 +80,8 @@ class Workspace(Struct, frozen=True):
         Raises UsageError where there is no such folder, InvalidTopology with every problem in its text.
         """
         bundle = _folder(topologies)
-        catalog = replace(load_catalog(schemas or schemas_beside(topologies)), is_open=is_open)
+        schemas = schemas or schemas_beside(topologies)
+        catalog = replace(load_catalog(schemas), is_open=is_open)
         loaded = bundle.load(catalog)
         if loaded.topology is None:
             errors = [str(problem) for problem in loaded.problems if problem.severity == "error"]
@@ -117,6 +118,9 @@ def _folder(path: Path) -> Bundle:
         raise UsageError("no such topologies folder", where=str(path), next_step="give a folder with journeys/ and policy.yaml")
     if not (path / JOURNEYS).is_dir() and _is_topology(path.parent):
         return _of_files(path.parent, sorted(_journeys(path)))
+    inside = sorted(each.name for each in path.iterdir() if _is_topology(each) and (each / JOURNEYS).is_dir())
+    if inside and not (path / JOURNEYS).is_dir() and not _is_topology(path):
+        raise UsageError("this is no topologies folder, but has one in it", where=str(path), next_step=f"give {path / inside[0]}")
     journeys = sorted(_journeys(path / JOURNEYS if (path / JOURNEYS).is_dir() else path))
     if not journeys:
         next_step = f"put journeys, one a file, into {path / JOURNEYS}"

@@ -37,7 +37,7 @@ Topologies = Annotated[
 ]
 Schemas = Annotated[
     Path | None,
-    typer.Option("--schemas", metavar="DIR", file_okay=False, help="Folder with the event schemas. [the shipped ones]"),
+    typer.Option("--schemas", metavar="DIR", file_okay=False, help="Folder with the event schemas. [beside the topologies]"),
 ]
 StateDir = Annotated[
     Path | None,

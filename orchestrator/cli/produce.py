@@ -51,12 +51,13 @@ def produce(
     from orchestrator.operate.wiring import load_wiring
     from orchestrator.settings import client_config
     from orchestrator.wire.schemas import load_schemas
+    from orchestrator.workspace import schemas_beside
 
     settings = common.load_settings(
         config, assignments, topologies=topologies, schemas=schemas, bootstrap_server=bootstrap_server
     )
     streams = load_wiring(settings.topologies).streams
-    encoder = producing.Encoder(load_schemas(settings.schemas), streams, topic)
+    encoder = producing.Encoder(load_schemas(settings.schemas or schemas_beside(settings.topologies)), streams, topic)
     with _lines(file) as lines:
         with _progress("checking") as (progress, _):
             good, bad = producing.check_lines(lines, encoder, progress)

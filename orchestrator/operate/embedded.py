@@ -36,7 +36,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Final, Self
 
-from orchestrator.errors import RefusedByState, Unreachable, UsageError
+from orchestrator.errors import InvalidTopology, RefusedByState, Unreachable, UsageError
 
 DEFAULT_PARTITIONS: Final = 4
 PARTITION_BYTES: Final = 5 * 1024 * 1024
@@ -222,6 +222,16 @@ def _topic(text: str) -> tuple[str, int]:
     return name, int(partitions)
 
 
+def _needed(topologies: Path | None) -> dict[str, int]:
+    if topologies is None:
+        return {}
+    from orchestrator.operate.topics import plan
+    from orchestrator.operate.wiring import load_wiring
+
+    wiring = load_wiring(topologies)
+    return {spec.name: spec.partitions for spec in plan(wiring.streams, wiring.policy)}
+
+
 def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
@@ -260,12 +270,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m orchestrator.operate.embedded", description="A Kafka broker in memory.")
     parser.add_argument("--brokers", type=int, default=1, help="brokers of the cluster (1)")
     parser.add_argument("--topic", action="append", default=[], metavar="NAME:PARTITIONS", help="a topic to begin with")
+    parser.add_argument("--topologies", type=Path, metavar="DIR", help="begin with every topic that this folder needs")
     arguments = parser.parse_args()
     try:
         cluster = MockCluster(arguments.brokers)
         for text in arguments.topic:
             cluster.create_topic(*_topic(text))
-    except (Unreachable, UsageError) as error:
+        for name, partitions in _needed(arguments.topologies).items():
+            cluster.create_topic(name, partitions)
+    except (Unreachable, UsageError, InvalidTopology) as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
     _say(cluster.bootstrap)

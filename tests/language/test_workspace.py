@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from orchestrator import defaults
 from orchestrator.cli import build
 from orchestrator.defaults import TOPOLOGIES
 from orchestrator.errors import InvalidTopology, UsageError
@@ -62,6 +64,9 @@ def test_schemas_beside_a_folder_are_found_before_the_shipped_ones(folder: Path)
     events.mkdir(parents=True)
     assert schemas_beside(folder) == events.parent
     assert schemas_beside(folder / "journeys" / "one.yaml") == events.parent
+    for shipped in (defaults.SCHEMAS / "events").glob("*.avsc"):
+        shutil.copy(shipped, events)
+    assert Workspace.load(folder).schemas == events.parent  # the worker decodes with what it validated with
 
 
 def test_single_files_take_policy_and_streams_from_the_folder_above(folder: Path) -> None:
@@ -83,6 +88,12 @@ def test_a_path_that_is_not_there_is_an_error_of_use(folder: Path, missing: str)
 def test_a_folder_without_journeys_is_an_error_of_use(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has no journeys"):
         bundles([tmp_path])
+
+
+def test_the_folder_above_topologies_is_named_for_what_it_is(folder: Path) -> None:
+    with pytest.raises(UsageError, match="has one in it") as error:
+        bundles([folder.parent])
+    assert error.value.next_step == f"give {folder}"
 
 
 def test_validate_says_what_is_there(folder: Path) -> None:
