@@ -103,19 +103,24 @@ class Walk(Struct, eq=False):
         self.instance.context = merged
         return True
 
-    def write_profile(self, updates: Mapping[str, Any], step: str) -> bool:
-        """Set names of the profile, here at once and as a change to be published (ruling A88)."""
+    def write_profile(self, updates: Mapping[str, Any], step: str) -> tuple[str, ...]:
+        """Set names of the profile, here at once and as a change to be published; give those set (ruling A88).
+
+        A name that a younger record has set keeps its value: the newest record time wins, also over a late record's step.
+        """
         turn = self.turn
-        merged = {**turn.document.profile, **{name: (value, turn.now) for name, value in updates.items()}}
+        known = turn.document.profile
+        newer = {name: value for name, value in updates.items() if name not in known or known[name][1] <= turn.now}
+        merged = {**known, **{name: (value, turn.now) for name, value in newer.items()}}
         limit = turn.program.policy.limits.context_bytes
         if len(_encode(merged)) > limit:
-            message = f"the profile would exceed {limit} bytes; {', '.join(updates)} not set"
+            message = f"the profile would exceed {limit} bytes; {', '.join(newer)} not set"
             self.incident(Reason.DOCUMENT_TOO_LARGE, message, step)
-            return False
+            return ()
         turn.document.profile = merged
         turn.forget_profile()
-        turn.handling.profile.update(updates)
-        return True
+        turn.handling.profile.update(newer)
+        return tuple(newer)
 
     # Moving.
 

@@ -154,6 +154,30 @@ def test_a88_the_newest_record_time_wins_even_over_a_later_arrival() -> None:
     assert world.actions[0].data == {"plan": "new"}
 
 
+def test_a88_a_late_records_set_does_not_overwrite_what_a_younger_record_said() -> None:
+    # plan=new at 10s; then a record of 5s arrives, whose step sets plan and city: city is new, plan stays
+    world = World(
+        """
+        journey: j
+        version: 1
+        purpose: care
+        entry: {on: began}
+        start: s
+        states:
+          s:
+            steps:
+              - {id: note, set: {profile.plan: '"old"', profile.city: '"Perth"'}}
+              - {id: mail, send: {channel: email, template: hi, data: {plan: profile.plan, city: profile.city}}}
+              - {id: stop, end: {}}
+        """
+    )
+    world.event("profile.updated", "10s", plan="new")
+    (handling,) = world.event("began", "5s")
+    assert world.actions[0].data == {"plan": "new", "city": "Perth"}
+    assert handling.profile == {"city": "Perth"}
+    assert [decision.detail for decision in world.decisions("context_set")] == [{"names": "profile.city"}]
+
+
 def test_a_profile_over_the_limit_is_an_incident_and_not_applied() -> None:
     world = World(PROFILE_MAIL, policy=POLICY + "\nlimits: {context_bytes: 100}\n")
     world.event("profile.updated", "0s", plan="pro")

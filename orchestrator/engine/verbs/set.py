@@ -90,8 +90,8 @@ class Set(Verb):
         written: list[str] = []
         if context and walk.write_context(context, step.id):
             written += [JOURNEY + name for name in context]
-        if profile and walk.write_profile(profile, step.id):
-            written += [PROFILE + name for name in profile]
+        if profile:
+            written += [PROFILE + name for name in walk.write_profile(profile, step.id)]
         if written:
             walk.log(Kind.CONTEXT_SET, step.id, detail={"names": ", ".join(written)})
         return NEXT
