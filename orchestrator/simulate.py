@@ -8,6 +8,7 @@ from heapq import heappop, heappush
 from orchestrator.engine.engine import NEVER, Customer, Engine, next_due
 from orchestrator.engine.handling import Handling
 from orchestrator.engine.record import Record
+from orchestrator.engine.vicinity import NOTE, is_note
 from orchestrator.language.model import Journey, Topology
 
 
@@ -22,6 +23,8 @@ class Simulation:
         self.engine = topology if isinstance(topology, Engine) else Engine(topology, earlier)
         self.clock = 0  # ms UTC
         self.customers: dict[str, Customer] = {}
+        self.notes: dict[str, Customer] = {}  # by id, with U+0000
+        self._lent: dict[str, int] = {}  # who was asked for in the handling at hand, and when it was due before
         self._due: list[tuple[int, str]] = []  # a heap; an entry whose customer is due at another time by now is stale
 
     def feed(self, record: Record) -> list[Handling]:
@@ -33,11 +36,9 @@ class Simulation:
         handlings = self._fire(self.clock)
         if not self.engine.hears(record.type):
             return handlings
-        customer = self.customers.get(record.customer)
-        if customer is None:
-            customer = self.customers[record.customer] = Customer(record.customer, None)
+        customer = self._holder(record.customer)
         before = next_due(customer.stored)
-        handlings += self.engine.handle(customer, record, self.clock)
+        handlings += self.engine.handle(customer, record, self.clock, self)
         self._schedule(customer, before)
         if self._due and self._due[0][0] < self.clock:
             handlings += self._fire(self.clock)
@@ -53,19 +54,53 @@ class Simulation:
         self.clock = max(self.clock, time_ms)
         return self._fire(time_ms + 1)
 
+    def redrive(self, customer_id: str, step: str, time_ms: int, journey: str = "") -> list[Handling]:
+        """Run what stands parked at `step` again, as an operator does at `time_ms` (rule A4); nothing parked, no handling."""
+        handlings = self.advance(time_ms)
+        customer = self._holder(customer_id)
+        before = next_due(customer.stored)
+        handlings += self.engine.redrive(customer, step, time_ms, journey, self)
+        self._schedule(customer, before)
+        return handlings
+
     def _fire(self, before: int) -> list[Handling]:
         handlings: list[Handling] = []
         heap = self._due
         while heap and heap[0][0] < before:
             due, name = heappop(heap)
-            customer = self.customers[name]
+            customer = self._holder(name)
             if next_due(customer.stored) == due:
-                handlings += self.engine.fire(customer, due + 1)
+                handlings += self.engine.fire(customer, due + 1, self)
                 self._schedule(customer, due)
         return handlings
 
     def _schedule(self, customer: Customer, before: int) -> None:
-        """Note the customer's deadline if it is no longer `before`."""
-        due = next_due(customer.stored)
-        if due not in (before, NEVER):
-            heappush(self._due, (due, customer.id))
+        """Note the deadline of the customer, and of all who were asked for, where it is no longer the one of before."""
+        self._lent[customer.id] = before
+        for name, known in self._lent.items():
+            due = next_due(self._holder(name).stored)
+            if due not in (known, NEVER):
+                heappush(self._due, (due, name))
+        self._lent.clear()
+
+    def _holder(self, name: str) -> Customer:
+        holders = self.notes if is_note(name) else self.customers
+        found = holders.get(name)
+        if found is None:
+            found = holders[name] = Customer(name, None)
+        return found
+
+    # What the engine sees of it: the one partition has everybody.
+
+    def customer(self, customer_id: str) -> Customer:
+        """Give any customer."""
+        return self._lend(customer_id)
+
+    def note(self, name: str) -> Customer:
+        """Give a note by its name."""
+        return self._lend(NOTE + name)
+
+    def _lend(self, name: str) -> Customer:
+        found = self._holder(name)
+        self._lent.setdefault(name, next_due(found.stored))
+        return found

@@ -3,61 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fractions import Fraction
 from types import TracebackType
 
 from orchestrator.engine import handle, redrive, timers
-from orchestrator.engine.document import NEVER, Document, decode, encode, next_due, without_timers
+from orchestrator.engine.customer import Customer
+from orchestrator.engine.document import NEVER, decode, next_due, without_timers
 from orchestrator.engine.handling import Handling, Incident
 from orchestrator.engine.identity import uuid_text
 from orchestrator.engine.program import Program
 from orchestrator.engine.record import Record
 from orchestrator.engine.turn import Turn
+from orchestrator.engine.vicinity import ALONE, NOTE_TIMERS, Vicinity, is_note, kind_of
 from orchestrator.language.model import Journey, Topology
 from orchestrator.names import Reason
 
 __all__ = ["NEVER", "Customer", "Engine", "next_due"]
 
 
-class Customer:
-    """One customer while its caller works on it.
-
-    `stored` is the document as bytes after the last handling, None for no state (a tombstone in the changelog). It begins with
-    a format byte and `next_due` as 8 bytes big-endian. It stays the same object where a handling changed nothing. `document` is
-    decoded on first use and kept; it belongs to the engine.
-    """
-
-    __slots__ = ("document", "id", "stored")
-
-    def __init__(self, customer_id: str, stored: bytes | None) -> None:
-        self.id = customer_id
-        self.stored = stored
-        self.document: Document | None = None
-
-    def keep(self, document: Document) -> None:
-        """Take the document as it is after a handling."""
-        stored = encode(document)
-        if stored != self.stored:
-            self.stored = stored
-
-
 class Engine:
     """A compiled topology. Immutable after construction; one instance serves all partitions."""
 
-    def __init__(self, topology: Topology, earlier: Iterable[Journey] = ()) -> None:
-        """`earlier` are versions of journeys that take no entries any more, for the instances that stand on them (rule V1)."""
-        self.program = Program(topology, earlier)
+    def __init__(self, topology: Topology, earlier: Iterable[Journey] = (), share: Fraction = Fraction(1)) -> None:
+        """`earlier` are versions of journeys that take no entries any more, for the instances that stand on them (rule V1).
+
+        `share` is the part of a cluster-wide rate that one partition has: 1 / partitions on Kafka.
+        """
+        self.program = Program(topology, earlier, share)
         self._routes = self.program.routes
 
     def hears(self, event_type: str) -> bool:
         """Tell whether any journey, policy rule or the engine itself cares; if not, the caller need not fetch the customer."""
         return event_type in self._routes
 
-    def handle(self, customer: Customer, record: Record, clock: int) -> list[Handling]:
+    def handle(self, customer: Customer, record: Record, clock: int, vicinity: Vicinity = ALONE) -> list[Handling]:
         """Fire the customer's timers due before the record's time (T3), then handle the record (T7).
 
         `clock` is the partition's clock in ms (T4), for `max_age`. Gives the handlings that did something, in order. Never
         raises for data: a bug becomes an incident `handler_error` and the customer stays as before the record (A5).
-        `customer.stored` is up to date afterwards.
+        `customer.stored` is up to date afterwards, and so is that of every customer and note that `vicinity` gave.
 
         T7 names duplicates before timers. Which of the two comes first changes no outcome; timers first keeps a customer's
         log in time order, and the same whether a record or the clock makes them fire.
@@ -65,63 +49,78 @@ class Engine:
         route = self._routes.get(record.type)
         if route is None:
             return []
-        handlings = self.fire(customer, record.time) if next_due(customer.stored) < record.time else []
+        handlings = self.fire(customer, record.time, vicinity) if next_due(customer.stored) < record.time else []
         turn: Turn | None = None
         try:
-            if customer.document is None:
-                customer.document = decode(customer.stored)
+            document = customer.document or customer.open()
             handling = Handling(customer.id, record.time, record.type, record.event_id)
-            turn = Turn(self.program, customer.id, customer.document, record.time, clock, record, handling)
+            turn = Turn(self.program, customer.id, document, record.time, clock, record, handling, vicinity)
             handle.run(turn, record, route)
-            customer.keep(customer.document)
+            if turn.touched:
+                _keep(turn)
+            customer.keep(document)
         except Exception as error:
-            customer.document = None
-            handlings.append(_failed(Handling(customer.id, record.time, record.type, record.event_id), error, turn))
+            handlings.append(_failed(Handling(customer.id, record.time, record.type, record.event_id), error, turn, customer))
             return handlings
         if handling.decisions or handling.incidents or handling.counts:
             handlings.append(handling)
         return handlings
 
-    def redrive(self, customer: Customer, step: str, now: int, journey: str = "") -> list[Handling]:
+    def redrive(self, customer: Customer, step: str, now: int, journey: str = "", vicinity: Vicinity = ALONE) -> list[Handling]:
         """Run parked instances again from the step at which they failed (rule A4), those of `journey` or of all.
 
         `now` is the logical time in ms UTC; timers due before it fire first. What the step checks is checked again, as of now;
         exits have acted on the parked instance all along. No parked instance at the step: no handling.
         """
-        handlings = self.fire(customer, now) if next_due(customer.stored) < now else []
+        handlings = self.fire(customer, now, vicinity) if next_due(customer.stored) < now else []
         turn: Turn | None = None
         try:
-            if customer.document is None:
-                customer.document = decode(customer.stored)
-            turn = Turn(self.program, customer.id, customer.document, now, now, None, Handling(customer.id, now))
+            turn = Turn(self.program, customer.id, customer.open(), now, now, None, Handling(customer.id, now), vicinity)
             redrive.run(turn, step, journey)
-            customer.keep(customer.document)
+            _keep(turn)
+            customer.keep(customer.open())
         except Exception as error:
-            customer.document = None
-            return [*handlings, _failed(Handling(customer.id, now), error, turn)]
+            return [*handlings, _failed(Handling(customer.id, now), error, turn, customer)]
         handling = turn.handling
         return [*handlings, handling] if handling.decisions or handling.incidents else handlings
 
-    def fire(self, customer: Customer, before: int) -> list[Handling]:
-        """Fire the customer's timers due < `before`, earliest first, one Handling for each due instant."""
+    def fire(self, customer: Customer, before: int, vicinity: Vicinity = ALONE) -> list[Handling]:
+        """Fire the customer's timers due < `before`, earliest first, one Handling for each due instant.
+
+        A note's timer runs what its kind does then.
+        """
         handlings: list[Handling] = []
         while (due := next_due(customer.stored)) < before:
-            handlings.append(self._fire_at(customer, due))
+            if is_note(customer.id):
+                handlings += self._fire_note(customer, due, vicinity)
+            else:
+                handlings.append(self._fire_at(customer, due, vicinity))
         return handlings
 
-    def _fire_at(self, customer: Customer, due: int) -> Handling:
+    def _fire_at(self, customer: Customer, due: int, vicinity: Vicinity) -> Handling:
         turn: Turn | None = None
         try:
-            if customer.document is None:
-                customer.document = decode(customer.stored)
-            turn = Turn(self.program, customer.id, customer.document, due, due, None, Handling(customer.id, due))
+            turn = Turn(self.program, customer.id, customer.open(), due, due, None, Handling(customer.id, due), vicinity)
             timers.run(turn)
-            customer.keep(customer.document)
+            _keep(turn)
+            customer.keep(customer.open())
         except Exception as error:
-            handling = _failed(Handling(customer.id, due), error, turn)
+            handling = _failed(Handling(customer.id, due), error, turn, customer)
             self._stop_timer(customer, turn, due)
             return handling
         return turn.handling
+
+    def _fire_note(self, note: Customer, due: int, vicinity: Vicinity) -> list[Handling]:
+        """Run a note's timer; where that fails, or leaves it due, the note keeps what it says and has no timer any more."""
+        stored = note.stored
+        try:
+            handlings = NOTE_TIMERS[kind_of(note.id)](self.program, note, due, vicinity)
+        except Exception as error:
+            note.stored = stored
+            handlings = [_failed(Handling(note.id, due), error, None, note)]
+        if note.stored is not None and next_due(note.stored) <= due:
+            note.stored = without_timers(note.stored)
+        return handlings
 
     def _stop_timer(self, customer: Customer, turn: Turn | None, due: int) -> None:
         """After a failure, park the instance at work in the document as it was, so that the same timer does not fire for ever."""
@@ -137,8 +136,21 @@ class Engine:
         customer.keep(customer.document)
 
 
-def _failed(handling: Handling, error: Exception, turn: Turn | None) -> Handling:
-    """Give the handling of a failure: an incident that names the exception's class and where it arose, and no value."""
+def _keep(turn: Turn) -> None:
+    """Keep what the handling did to others. The customer at hand comes after them: a failure here leaves it as it was."""
+    for other, _ in turn.touched:
+        if other.document is not None:
+            other.keep(other.document)
+
+
+def _failed(handling: Handling, error: Exception, turn: Turn | None, customer: Customer) -> Handling:
+    """Put everybody back to before the handling, and give that of its failure.
+
+    Its incident names the exception's class and where it arose, and no value.
+    """
+    customer.document = None
+    for other, stored in turn.touched if turn is not None else ():
+        other.restore(stored)
     instance = None if turn is None else turn.at_work
     incident = Incident(Reason.HANDLER_ERROR, f"{type(error).__name__} at {_location(error.__traceback__)}")
     incident.stage = "engine" if handling.event else "timer"

@@ -7,6 +7,7 @@ for the instances that started on them (rule V1).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -166,8 +167,9 @@ class Route:
 class Program:
     """A compiled topology."""
 
-    def __init__(self, topology: Topology, earlier: Iterable[Journey] = ()) -> None:
-        """`earlier` are versions that only running instances still need."""
+    def __init__(self, topology: Topology, earlier: Iterable[Journey] = (), share: Fraction = Fraction(1)) -> None:
+        """`earlier` are versions that only running instances still need; `share` is a partition's part of cluster-wide rates."""
+        self.share = share
         self.policy = topology.policy
         self.consent = ConsentRules(topology.policy)
         services = [name for name, channel in topology.policy.channels.items() if channel.kind == "action"]

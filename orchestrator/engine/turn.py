@@ -13,9 +13,11 @@ from orchestrator.engine.handling import Handling, Incident
 from orchestrator.engine.memory import count_within
 from orchestrator.engine.record import Record
 from orchestrator.engine.values import key_text
+from orchestrator.engine.vicinity import ALONE, Vicinity
 from orchestrator.language.expressions import UNKNOWN, Expression, Scope
 
 if TYPE_CHECKING:
+    from orchestrator.engine.customer import Customer
     from orchestrator.engine.outgoing import Candidate
     from orchestrator.engine.program import JourneyProgram, Program
 
@@ -35,7 +37,8 @@ class Turn(Struct, eq=False):
 
     `now` is the record's time or the timers' due instant; `clock` the partition's clock; both ms UTC. `hashed` is the event id's
     hash, empty without one. `at_work` is the instance being moved, so that a failure can be pinned to it. `number` is the
-    record's among the remembered events, 0 where it is none; `starts` are the journeys that steps asked to start.
+    record's among the remembered events, 0 where it is none; `starts` are the journeys that steps asked to start. `touched` are
+    the other customers and notes that the handling got, each with what was stored of it before.
     """
 
     program: Program
@@ -45,12 +48,14 @@ class Turn(Struct, eq=False):
     clock: int
     record: Record | None
     handling: Handling
+    vicinity: Vicinity = ALONE
     hashed: bytes = b""
     pending: list[Candidate] = field(default_factory=list)
     transitions: int = 0
     at_work: Instance | None = None
     number: int = 0
     starts: list[Start] = field(default_factory=list)
+    touched: tuple[tuple[Customer, bytes | None], ...] = ()
     _event: Mapping[str, Any] | None = None
     _profile: Mapping[str, Any] | None = None
     _functions: Mapping[str, Callable[..., Any]] | None = None
@@ -104,6 +109,23 @@ class Turn(Struct, eq=False):
         if reference not in self._keys:
             self._keys[reference] = self.key_of(journey) or ""
         return self._keys[reference] in ("", instance.key)
+
+    def neighbour(self, customer_id: str) -> Customer | None:
+        """Give another customer, kept with this handling; None where another partition has it."""
+        other = self.vicinity.customer(customer_id)
+        if other is not None:
+            self._touch(other)
+        return other
+
+    def note(self, name: str) -> Customer:
+        """Give a note of the partition, kept with this handling. Whoever asks sets its `stored`; it has no `document`."""
+        note = self.vicinity.note(name)
+        self._touch(note)
+        return note
+
+    def _touch(self, other: Customer) -> None:
+        if all(known is not other for known, _ in self.touched):
+            self.touched = (*self.touched, (other, other.stored))
 
     def incident(self, reason: str, message: str) -> None:
         """Note an incident that belongs to no instance."""

@@ -6,7 +6,7 @@ the cycle into the store once Kafka has it, `dropped` forgets it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -14,6 +14,7 @@ from msgspec import Struct
 from orchestrator.engine.engine import NEVER, Customer, Engine, next_due
 from orchestrator.engine.handling import Handling, Incident
 from orchestrator.engine.record import Record
+from orchestrator.engine.vicinity import NOTE
 from orchestrator.errors import PositionLost
 from orchestrator.names import Reason
 from orchestrator.stream.blocks import Block
@@ -24,6 +25,7 @@ from orchestrator.stream.positions import metadata_of
 from orchestrator.stream.store import PartitionStore, Position
 from orchestrator.wire.gate import Gate, Refusal
 from orchestrator.wire.journal import JournalRecord, Run, chain_of, encode_journal
+from orchestrator.wire.partitioning import partition_for
 
 
 class Parts(Struct, frozen=True):
@@ -34,10 +36,11 @@ class Parts(Struct, frozen=True):
     wall: WallClock
     worker: str
     program: str  # digest of the topology that the engine runs
+    partitions: int  # how many the app's topics have
 
 
 class Partition:
-    """The partition's state and the pending work of one cycle."""
+    """The partition's state and the pending work of one cycle. To the engine it is the vicinity of each of its customers."""
 
     def __init__(self, number: int, store: PartitionStore, topics: Sequence[str], parts: Parts) -> None:
         self.number = number
@@ -51,6 +54,7 @@ class Partition:
         position = self.store.position
         self._customers: dict[str, Customer] = {}
         self._before: dict[str, bytes | None] = {}  # documents as they stood when the cycle first touched them
+        self._lent: dict[str, bytes | None] = {}  # who was asked for in the handling at hand, as stored before it
         self._taken: list[tuple[int, bytes]] = []
         self._runs: list[Run] = []
         self._next = dict(position.sources)
@@ -97,9 +101,9 @@ class Partition:
                     newest = advanced(newest, item.time, wall)
                 customer = customers[item.customer]
                 stored = customer.stored
-                handlings = handle(customer, item, clock or newest)
-                if customer.stored is not None and len(customer.stored) > MAX_VALUE_BYTES:
-                    handlings = _undone(customer, stored, item)
+                handlings = handle(customer, item, clock or newest, self)
+                if self._lent or (customer.stored is not None and len(customer.stored) > MAX_VALUE_BYTES):
+                    handlings = self._fitting(customer, stored, item, handlings)
                 for handling in handlings:
                     self._emit(handling, out, message)
             elif item is None:
@@ -126,12 +130,40 @@ class Partition:
             if next_due(customer.stored) != due:
                 continue  # a stale hint: the document moved on, its new deadline has an entry of its own
             fired += 1
-            for handling in self._parts.engine.fire(customer, before):
+            for handling in self._parts.engine.fire(customer, before, self):
                 self._emit(handling, out, None)
+        self._lent.clear()
         self._note(Run(topic="", first=fired, next=0, clock=before))
         return len(taken)
 
-    def _load(self, names: set[str]) -> None:
+    def customer(self, customer_id: str) -> Customer | None:
+        """Give a customer of this partition to the engine, None for one of another."""
+        if partition_for(customer_id.encode(), self._parts.partitions) != self.number:
+            return None
+        return self._lend(customer_id)
+
+    def note(self, name: str) -> Customer:
+        """Give a note of this partition to the engine."""
+        return self._lend(NOTE + name)
+
+    def _lend(self, name: str) -> Customer:
+        self._load((name,))
+        found = self._customers[name]
+        self._lent.setdefault(name, found.stored)
+        return found
+
+    def _fitting(self, customer: Customer, stored: bytes | None, record: Record, handlings: list[Handling]) -> list[Handling]:
+        """Take back a record that would make a document larger than the changelog takes, for all whom it touched (rule A5)."""
+        touched, self._lent = {**self._lent, customer.id: stored}, {}
+        largest = max(len(self._customers[name].stored or b"") for name in touched)
+        if largest <= MAX_VALUE_BYTES:
+            return handlings
+        for name, before in touched.items():
+            self._customers[name].restore(before)
+        incident = Incident(Reason.DOCUMENT_TOO_LARGE, f"a document would have {largest} bytes; the record was not applied")
+        return [Handling(customer.id, record.time, record.type, record.event_id, incidents=[incident])]
+
+    def _load(self, names: Iterable[str]) -> None:
         missing = [name for name in names if name not in self._customers]
         if not missing:
             return
@@ -230,11 +262,3 @@ class Partition:
         self.clock.newest = self.store.position.newest
         self.calendar.rewind()
         self._begin()
-
-
-def _undone(customer: Customer, stored: bytes | None, record: Record) -> list[Handling]:
-    """Take back a record that would make the customer's document larger than the changelog takes (rule A5)."""
-    text = f"the customer's document would have {len(customer.stored or b'')} bytes; the record was not applied"
-    customer.stored, customer.document = stored, None
-    incident = Incident(Reason.DOCUMENT_TOO_LARGE, text)
-    return [Handling(customer.id, record.time, record.type, record.event_id, incidents=[incident])]

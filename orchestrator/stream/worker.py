@@ -13,6 +13,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from time import monotonic
 from typing import Any, Final
 
@@ -71,9 +72,9 @@ class JourneyWorker(Service):
         self.config = config
         streams = config.topology.streams
         self.topics = sorted({*(t.topic for t in streams.events), streams.outcomes})
-        engine = Engine(config.topology)
+        engine = Engine(config.topology, share=Fraction(1, streams.partitions))
         gate = Gate(config.schemas, streams, engine.hears, config.limits)
-        self._parts = Parts(engine, gate, config.wall, config.identity.id, config.program)
+        self._parts = Parts(engine, gate, config.wall, config.identity.id, config.program, streams.partitions)
         self._outbox = Outbox(config.topology, config.wall)
         self._producer = TransactionalProducer(self._producer_config(), streams.changelog)
         self._commit_thread = ThreadPoolExecutor(1, "commit")

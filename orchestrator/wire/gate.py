@@ -168,6 +168,8 @@ def _customer(key: bytes | None, limit: int) -> str:
         raise _Refused(Reason.KEY_ABSENT, "the record has no key; it must be the customer id")
     if len(key) > limit:
         raise _Refused(Reason.TOO_LARGE, f"the key has {len(key)} bytes; at most {limit} are taken")
+    if key[0] == 0:
+        raise _Refused(Reason.KEY_MISMATCH, "the key begins with U+0000: such keys are the engine's own, no customer id does so")
     try:
         return key.decode()
     except UnicodeDecodeError:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import orjson
 from msgspec import Struct
 
+from orchestrator.engine.vicinity import NOTE
 from orchestrator.language.problems import nearest
 from orchestrator.wire.normalise import epoch_ms
 from orchestrator.wire.schemas import BadEvent
@@ -48,6 +49,8 @@ def parse_line(line: bytes) -> EventLine:
     for name in ("customer", "event"):
         if not isinstance(found.get(name), str) or not found[name]:
             faults.append(f"{name}: expected text")
+    if str(found.get("customer")).startswith(NOTE):
+        faults.append("customer: begins with U+0000, which is the engine's own")
     if not isinstance(found.get("id", ""), str):
         faults.append("id: expected text")
     if not isinstance(found.get("data", {}), dict):

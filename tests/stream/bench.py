@@ -37,7 +37,7 @@ class Bench:
         self.now = START + 400 * DAY
         self._folder = folder
         gate = Gate(SCHEMAS, STREAMS, ENGINE.hears)
-        self._parts = Parts(ENGINE, gate, lambda: self.now, "w0", "digest")
+        self._parts = Parts(ENGINE, gate, lambda: self.now, "w0", "digest", STREAMS.partitions)
         self.outbox = Outbox(TOPOLOGY, lambda: self.now)
         self.open()
 

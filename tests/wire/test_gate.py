@@ -106,6 +106,7 @@ BROKEN = {
     "no key": (kafka_message(PURCHASE, key=None), Reason.KEY_ABSENT),
     "empty key": (kafka_message(PURCHASE, key=b""), Reason.KEY_ABSENT),
     "key that is no UTF-8": (kafka_message(PURCHASE, key=b"\xff"), Reason.KEY_MISMATCH),
+    "a key of the engine's own": (kafka_message(PURCHASE, key=b"\x00c1"), Reason.KEY_MISMATCH),
     "somebody else's key": (kafka_message(PURCHASE, key=b"c2"), Reason.KEY_MISMATCH),
     "huge key": (kafka_message(PURCHASE, key=b"k" * 1025), Reason.TOO_LARGE),
     "too many headers": (kafka_message(PURCHASE, headers=[("h", b"")] * 65), Reason.TOO_LARGE),

@@ -1,0 +1,61 @@
+"""What a handling may reach beyond its own customer: other customers of the partition, and notes that all of them share.
+
+A note is stored like a customer's document, under the key U+0000 and its name: a format byte, `next_due` as 8 bytes big-endian,
+then whatever its kind keeps. So it has a place in the changelog and, if it wants one, a timer. What stands before the first `:`
+of its name is its kind.
+
+The engine asks for both through its `Turn`, which remembers what it got: after the handling all of it is kept, after a failure
+all of it is as before (rule A5). Whoever implements `Vicinity` keeps every customer and note that it gave with the same cycle as
+the customer at hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from orchestrator.engine.customer import Customer
+    from orchestrator.engine.handling import Handling
+    from orchestrator.engine.program import Program
+
+NOTE: Final = "\x00"  # begins the ids of notes, and so no customer's
+
+
+class Vicinity(Protocol):
+    """The rest of the partition, as its owner gives it. Blocks on disk at most; the same id gives the same object in a cycle."""
+
+    def customer(self, customer_id: str) -> Customer | None:
+        """Give a customer of the same partition, one without any state included; None for one of another partition."""
+
+    def note(self, name: str) -> Customer:
+        """Give a note by its name, without U+0000; its `stored` is None where nothing was noted yet."""
+
+
+class Alone:
+    """The vicinity of an engine that knows nobody but the customer at hand, as in a test of one customer."""
+
+    def customer(self, customer_id: str) -> Customer | None:
+        """Give None: whoever else there is, is elsewhere."""
+        return None
+
+    def note(self, name: str) -> Customer:
+        """Refuse: nobody would keep it."""
+        raise LookupError("this engine was called without a vicinity, so it has no notes: hand one to `handle` and `fire`")
+
+
+ALONE: Final = Alone()
+
+# What a note's timer does: (program, note, due in ms UTC, vicinity). It sets `note.stored`, whose next timer must be later.
+NoteTimer = Callable[["Program", "Customer", int, Vicinity], "list[Handling]"]
+NOTE_TIMERS: Final[Mapping[str, NoteTimer]] = {}
+
+
+def is_note(customer_id: str) -> bool:
+    """Tell whether an id is a note's."""
+    return customer_id.startswith(NOTE)
+
+
+def kind_of(note_id: str) -> str:
+    """Give the kind of a note."""
+    return note_id.removeprefix(NOTE).partition(":")[0]
