@@ -16,6 +16,7 @@ from orchestrator.errors import UsageError
 from orchestrator.language.problems import Problems
 from orchestrator.operate.scenarios.judging import judge
 from orchestrator.operate.scenarios.playing import play
+from orchestrator.operate.scenarios.publishing import stages_of
 from orchestrator.operate.scenarios.reading import read_scenario
 from orchestrator.operate.scenarios.references import check_references, experiments
 from orchestrator.operate.scenarios.stage import Stages
@@ -117,16 +118,18 @@ class Runner:
         if matching and matching.lower() not in str(path).lower() and matching.lower() not in name.lower():
             return None
         stage = None if scenario is None else self._stages.stage(scenario, problems)
-        if scenario is not None and stage is not None:
-            check_references(scenario, stage.topology, problems)
+        stages = [] if scenario is None or stage is None else stages_of(scenario, stage, problems)
+        journeys = [journey for each in stages for journey in each.topology.journeys]
+        if scenario is not None and stages:
+            check_references(scenario, journeys, problems)
         seen = None
-        if scenario is not None and stage is not None and not problems.has_errors:
-            seen = play(scenario, stage, problems)
-        if scenario is None or stage is None or seen is None:
+        if scenario is not None and stages and not problems.has_errors:
+            seen = play(scenario, stages, problems)
+        if scenario is None or seen is None:
             texts = tuple(str(problem) for problem in problems if problem.severity == "error")
             return Result(str(path), name, "broken", time.perf_counter() - started, texts)
         failures = []
-        for failure in judge(scenario, seen, experiments(stage.topology)):
+        for failure in judge(scenario, seen, experiments(journeys)):
             names = failure.expected.fields if failure.expected else {}
             failures.append(
                 FailureTold(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct, field
@@ -12,7 +12,15 @@ from orchestrator.engine.record import Record
 from orchestrator.language import codes, not_built
 from orchestrator.language.problems import Problems
 from orchestrator.names import ACTION_OUTCOME
-from orchestrator.operate.scenarios.scenario import Given, GivenEvent, GivenOutcome, GivenRaw, Scenario
+from orchestrator.operate.scenarios.scenario import (
+    Given,
+    GivenEvent,
+    GivenOutcome,
+    GivenPublish,
+    GivenRaw,
+    GivenRedrive,
+    Scenario,
+)
 from orchestrator.operate.scenarios.stage import Stage
 from orchestrator.simulate import Simulation
 from orchestrator.wire.gate import Gate, Refusal
@@ -26,7 +34,7 @@ class Moment(Struct, gc=False):
 
     customer: str
     at: int
-    event: str  # "" for timers
+    event: str  # "" for timers, "redrive <step>" for an operator
     handling: Handling
 
 
@@ -79,9 +87,12 @@ class RawMessage(Struct, frozen=True):
         return 1, self.given.at
 
 
-def play(scenario: Scenario, stage: Stage, problems: Problems) -> Seen | None:
-    """Run it; None, with problems, where an entry cannot be given as it is written."""
-    player = _Player(scenario, stage, problems)
+def play(scenario: Scenario, stages: Sequence[Stage], problems: Problems) -> Seen | None:
+    """Run it; None, with problems, where an entry cannot be given as it is written.
+
+    `stages`: the one to begin on, then one for each `publish`, in written order.
+    """
+    player = _Player(stages, problems)
     for number, given in enumerate(scenario.given, 1):
         player.give(number, given)
         if problems.has_errors:
@@ -91,20 +102,25 @@ def play(scenario: Scenario, stage: Stage, problems: Problems) -> Seen | None:
 
 
 class _Player:
-    def __init__(self, scenario: Scenario, stage: Stage, problems: Problems) -> None:
-        self.simulation = Simulation(stage.engine)
+    def __init__(self, stages: Sequence[Stage], problems: Problems) -> None:
+        self._stage, *following = stages
+        self._following = iter(following)
+        self.simulation = Simulation(self._stage.engine)
         self.seen = Seen()
-        self._scenario = scenario
-        self._stage = stage
         self._problems = problems
 
     def give(self, number: int, given: Given) -> None:
-        if isinstance(given, GivenEvent):
-            self._give_event(number, given)
-        elif isinstance(given, GivenOutcome):
-            self._give_outcome(number, given)
-        else:
-            self._give_raw(number, given)
+        match given:
+            case GivenEvent():
+                self._give_event(number, given)
+            case GivenOutcome():
+                self._give_outcome(number, given)
+            case GivenRaw():
+                self._give_raw(number, given)
+            case GivenPublish():
+                self._publish(given)
+            case GivenRedrive():
+                self._redrive(given)
 
     def take(self, handlings: list[Handling], record: Record | None = None) -> None:
         """Note what happened; a record that did nothing is noted too, so that a reader of the timeline sees that it came."""
@@ -186,3 +202,17 @@ class _Player:
             handling = Handling(given.key, given.at, "raw bytes")
             handling.incidents.append(Incident(found.reason, found.message))
             self.take([handling])
+
+    def _publish(self, given: GivenPublish) -> None:
+        # What is due by then is decided by the version that was live.
+        self.take(self.simulation.advance(given.at))
+        self._stage = next(self._following)
+        self.simulation.engine = self._stage.engine
+
+    def _redrive(self, given: GivenRedrive) -> None:
+        self.take(self.simulation.advance(given.at))
+        handlings = self.simulation.redrive(given.customer, given.step, given.at, given.journey)
+        # Noted even where nothing was parked, so that a reader of the timeline sees that it was tried.
+        for handling in handlings or [Handling(given.customer, given.at)]:
+            self.seen.moments.append(Moment(given.customer, given.at, f"redrive {given.step}", handling))
+        self.take(self.simulation.advance(given.at))

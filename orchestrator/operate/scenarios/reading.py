@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from orchestrator.language import codes, not_built
+from orchestrator.language import codes
 from orchestrator.language.composer import compose
 from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Fields, Node, described
 from orchestrator.operate.scenarios.expecting import read_expectations
-from orchestrator.operate.scenarios.scenario import Expectations, Given, GivenEvent, GivenOutcome, GivenRaw, Scenario
+from orchestrator.operate.scenarios.scenario import (
+    Expectations,
+    Given,
+    GivenEvent,
+    GivenOutcome,
+    GivenPublish,
+    GivenRaw,
+    GivenRedrive,
+    Scenario,
+)
 from orchestrator.operate.scenarios.values import plain, read_time
 from orchestrator.wire.normalise import epoch_ms
 
 STATUSES: Final = ("succeeded", "failed", "delivered", "bounced", "cancelled")
 MOST_CUSTOMERS: Final = 100_000
-MARKS: Final = ("event", "outcome", "raw", "publish", "pause", "resume", "redrive")
-UNBUILT: Final = ("publish", "pause", "resume", "redrive")
 
 
 def read_scenario(path: str, content: bytes, problems: Problems) -> Scenario | None:
@@ -96,18 +104,9 @@ def _given(node: Node, problems: Problems, start: int) -> Given | None:
         return None
     at_node = fields.node("at", required=True)
     at = None if at_node is None else read_time(at_node, problems, start)
-    if marks[0] in UNBUILT:
-        not_built.refuse(problems, f"`{marks[0]}` in a scenario", fields.key_at(marks[0]))
-        return None
-    found = _marked(marks[0], fields, at or 0)
+    found = MARKS[marks[0]](fields, at or 0)
     fields.close()
     return found if at is not None else None
-
-
-def _marked(mark: str, fields: Fields, at: int) -> Given | None:
-    if mark == "event":
-        return _event(fields, at)
-    return _outcome(fields, at) if mark == "outcome" else _raw(fields, at)
 
 
 def _event(fields: Fields, at: int) -> GivenEvent:
@@ -174,3 +173,42 @@ def _raw(fields: Fields, at: int) -> GivenRaw | None:
         value = b""
         fields.problems.error(raw.at("value_hex"), codes.WRONG_TYPE, "`value_hex` is pairs of hexadecimal digits, such as c301ff")
     return GivenRaw(fields.place, at, topic, key, value)
+
+
+def _publish(fields: Fields, at: int) -> GivenPublish:
+    return GivenPublish(fields.place, at, fields.text("publish", required=True), fields.at("publish"))
+
+
+def _redrive(fields: Fields, at: int) -> GivenRedrive | None:
+    redrive = fields.fields("redrive", "`redrive`", required=True)
+    if redrive is None:
+        return None
+    found = GivenRedrive(
+        place=fields.place,
+        at=at,
+        customer=redrive.text("customer", required=True),
+        step=redrive.text("step", required=True),
+        step_place=redrive.at("step"),
+        journey=redrive.text("journey"),
+    )
+    redrive.close()
+    return found
+
+
+def _no_pause(fields: Fields, at: int) -> None:
+    """Refuse to pretend: what a pause does to held actions and timers is the engine's to decide (rule V6)."""
+    mark = "pause" if fields.has("pause") else "resume"
+    fields.name(mark)
+    message = f"`{mark}` cannot be tried yet: the engine does not pause journeys in this version; drop this entry"
+    fields.problems.error(fields.key_at(mark), codes.NOT_BUILT, message)
+
+
+MARKS: Final[Mapping[str, Callable[[Fields, int], Given | None]]] = {
+    "event": _event,
+    "outcome": _outcome,
+    "raw": _raw,
+    "publish": _publish,
+    "redrive": _redrive,
+    "pause": _no_pause,
+    "resume": _no_pause,
+}

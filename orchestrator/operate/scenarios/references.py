@@ -2,32 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from orchestrator.language import codes
-from orchestrator.language.model import Journey, Place, Topology
+from orchestrator.language.model import Journey, Place, Step
 from orchestrator.language.problems import Problems
-from orchestrator.operate.scenarios.scenario import Expected, GivenOutcome, Scenario
+from orchestrator.operate.scenarios.scenario import Expected, GivenOutcome, GivenRedrive, Scenario
 
 EXIT: Final = "exit:"
 
 
-def check_references(scenario: Scenario, topology: Topology, problems: Problems) -> None:
-    """Report every name that the topology does not have."""
-    journeys = {journey.id: journey for journey in topology.journeys}
-    steps = {step.id for journey in topology.journeys for state in journey.states.values() for step in state.steps}
+def check_references(scenario: Scenario, journeys: Sequence[Journey], problems: Problems) -> None:
+    """Report every name that no version of a journey has."""
+    steps = {step.id for journey in journeys for state in journey.states.values() for step in state.steps}
+    states: dict[str, dict[str, None]] = {}
+    for journey in journeys:
+        states.setdefault(journey.id, {}).update(dict.fromkeys(journey.states))
     for given in scenario.given:
         if isinstance(given, GivenOutcome):
             _check(given.of, steps, "step", codes.UNKNOWN_STEP, given.of_place, problems)
+        elif isinstance(given, GivenRedrive):
+            _check(given.step, steps, "step", codes.UNKNOWN_STEP, given.step_place, problems)
+            if given.journey:
+                _check(given.journey, states, "journey", codes.UNKNOWN_JOURNEY, given.place, problems)
     expect = scenario.expect
-    _check_expected((*(expect.actions or ()), *(expect.cancels or ()), *expect.decisions), journeys, steps, problems)
+    listed = (*(expect.actions or ()), *(expect.cancels or ()), *expect.decisions, *(expect.incidents or ()))
+    _check_expected(listed, states, steps, problems)
     for each in expect.states:
-        if _check(each.journey, journeys, "journey", codes.UNKNOWN_JOURNEY, each.place, problems) and each.state is not None:
-            _check(each.state, journeys[each.journey].states, "state", codes.UNKNOWN_STATE, each.place, problems)
+        if _check(each.journey, states, "journey", codes.UNKNOWN_JOURNEY, each.place, problems) and each.state is not None:
+            _check(each.state, states[each.journey], "state", codes.UNKNOWN_STATE, each.place, problems)
+    _check_shares(scenario, journeys, problems)
 
 
-def _check_expected(listed: Iterable[Expected], journeys: dict[str, Journey], steps: set[str], problems: Problems) -> None:
+def _check_shares(scenario: Scenario, journeys: Sequence[Journey], problems: Problems) -> None:
+    arms: dict[str, dict[str, None]] = {}
+    for step in _randomized(journeys):
+        arms.setdefault(step.settings.experiment, {}).update(dict.fromkeys(arm.name for arm in step.settings.arms))
+    for share in scenario.expect.shares:
+        if _check(share.experiment, arms, "experiment", codes.BAD_CHOICE, share.place, problems):
+            _check(share.arm, arms[share.experiment], "arm", codes.BAD_CHOICE, share.place, problems)
+
+
+def _check_expected(listed: Iterable[Expected], journeys: Iterable[str], steps: set[str], problems: Problems) -> None:
     for each in listed:
         step, journey = each.fields.get("step"), each.fields.get("journey")
         if isinstance(journey, str):
@@ -44,12 +61,12 @@ def _check(name: str, known: Iterable[str], what: str, code: str, place: Place, 
     return False
 
 
-def experiments(topology: Topology) -> dict[tuple[str, str], str]:
+def experiments(journeys: Iterable[Journey]) -> dict[tuple[str, str], str]:
     """Give the experiment of each step that has one, by journey and step."""
-    return {
-        (journey.id, step.id): step.settings.experiment
-        for journey in topology.journeys
-        for state in journey.states.values()
-        for step in state.steps
-        if step.verb == "randomize"
-    }
+    return {(journey.id, step.id): step.settings.experiment for journey in journeys for step in _randomized((journey,))}
+
+
+def _randomized(journeys: Iterable[Journey]) -> Iterator[Step]:
+    for journey in journeys:
+        for state in journey.states.values():
+            yield from (step for step in state.steps if step.verb == "randomize")

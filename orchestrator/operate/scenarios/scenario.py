@@ -64,7 +64,27 @@ class GivenRaw(Struct, frozen=True):
     value: bytes
 
 
-Given = GivenEvent | GivenOutcome | GivenRaw
+class GivenPublish(Struct, frozen=True):
+    """A journey file that goes live: a new version of one of the journeys, or a new journey. Relative to the scenario."""
+
+    place: Place
+    at: int
+    file: str
+    file_place: Place
+
+
+class GivenRedrive(Struct, frozen=True):
+    """An operator's redrive of what stands parked at a step (rule A4); `journey` "" for any."""
+
+    place: Place
+    at: int
+    customer: str
+    step: str
+    step_place: Place
+    journey: str = ""
+
+
+Given = GivenEvent | GivenOutcome | GivenRaw | GivenPublish | GivenRedrive
 
 
 class Expected(Struct, frozen=True):

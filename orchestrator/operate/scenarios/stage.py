@@ -14,7 +14,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.language import codes
 from orchestrator.language.catalog import Catalog
 from orchestrator.language.loading import Loaded, Source, SourceKind, load
-from orchestrator.language.model import Topology
+from orchestrator.language.model import Journey, Topology
 from orchestrator.language.problems import Problem, Problems
 from orchestrator.names import RESERVED_EVENT_TYPES
 from orchestrator.operate.scenarios.scenario import Scenario
@@ -26,12 +26,22 @@ KEPT: Final = 64
 
 
 class Stage(Struct, frozen=True):
-    """A topology ready to run. Without a folder only reserved event types are checked (ruling A25)."""
+    """A topology ready to run. Without a folder only reserved event types are checked (ruling A25).
+
+    `sources` are what it was made of; `earlier` are versions that only running instances stand on.
+    """
 
     engine: Engine
     topology: Topology
     schemas: SchemaSet
     has_folder: bool
+    sources: tuple[Source, ...] = ()
+    earlier: tuple[Journey, ...] = ()
+
+    @property
+    def catalog(self) -> Catalog | None:
+        """The schemas as the language checks against them; None where nothing is checked."""
+        return self.schemas.catalog() if self.has_folder else None
 
     def checks(self, event_type: str) -> bool:
         """Tell whether events of this type must fit a schema."""
@@ -80,7 +90,7 @@ class Stages:
         loaded: Loaded = load(sources, catalog, TABLE)
         if loaded.topology is None:
             return tuple(problem for problem in loaded.problems if problem.severity == "error")
-        return Stage(Engine(loaded.topology), loaded.topology, schemas, folder is not None)
+        return Stage(Engine(loaded.topology), loaded.topology, schemas, folder is not None, tuple(sources))
 
     def _schema_set(self, folder: Path | None) -> SchemaSet:
         beside = None if folder is None else schemas_beside(folder)
