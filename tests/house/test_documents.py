@@ -1,4 +1,4 @@
-"""Every command that the README and the documents tell a reader to type is typed here."""
+"""Every command that the README and the documents tell a reader to type is typed here, every piece of YAML checked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.documents import Block, Reader, blocks, differences
+from tests.house import examples
+from tests.house.documents import IN_AN_EMPTY_FOLDER, Block, Reader, blocks, differences, policy_of
 from tests.house.tree import ROOT, files, name_of
 
 DOCUMENTS = [ROOT / "README.md", *files(ROOT / "docs", ".md")]
@@ -28,8 +29,18 @@ def cases() -> list[object]:
     return [
         pytest.param(block, id=f"{block.document}:{block.line}", marks=[pytest.mark.kafka] if "kafka" in block.options else [])
         for block in BLOCKS
-        if block.skipped is None
+        if block.skipped is None and block.mark != "check"
     ]
+
+
+CHECKED = [pytest.param(block, id=f"{block.document}:{block.line}") for block in BLOCKS if block.mark == "check"]
+
+
+@pytest.mark.parametrize("block", CHECKED)
+def test_the_yaml_is_what_the_document_says(block: Block) -> None:
+    policy = policy_of(each for each in BLOCKS if each.document == block.document)
+
+    examples.check(block.options["kind"], block.body, policy, block.options["code"])
 
 
 @pytest.mark.parametrize("block", cases())
@@ -37,7 +48,8 @@ def test_what_the_document_says_works(
     block: Block, readers: dict[str, Reader], request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     if block.document not in readers:
-        readers[block.document] = Reader(tmp_path_factory.mktemp("reader"))
+        is_empty = IN_AN_EMPTY_FOLDER in (ROOT / block.document).read_text(encoding="utf-8")
+        readers[block.document] = Reader(tmp_path_factory.mktemp("reader"), is_empty=is_empty)
     broker = next((name for name in ("kafka", "embedded") if name in block.options), None)
     bootstrap = request.getfixturevalue(broker).bootstrap if broker else None
 
@@ -74,6 +86,76 @@ def test_a_block_gives_its_commands_output_and_options() -> None:
 def test_a_block_that_does_not_say_how_it_is_run_is_refused(before: str) -> None:
     with pytest.raises(AssertionError, match=r"x\.md:"):
         blocks("x.md", f"{before}```console\n$ true\n```\n")
+
+
+@pytest.mark.parametrize(
+    ("before", "fence"),
+    [
+        ("", "yaml"),
+        ("<!-- run -->\n", "yaml"),
+        ("<!-- check: poetry -->\n", "yaml"),
+        ("<!-- not checked -->\n", "yaml"),
+        ("<!-- file: ../above -->\n", "json"),
+        ("<!-- check: steps -->\n", "console"),
+    ],
+)
+def test_a_block_that_does_not_say_how_it_is_checked_is_refused(before: str, fence: str) -> None:
+    with pytest.raises(AssertionError, match=r"x\.md:"):
+        blocks("x.md", f"{before}```{fence}\na: 1\n```\n")
+
+
+HOLD = "- id: wait\n  hold_until: [{on: auth.login, go: in}]\n  timeout: 3d\n"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "code", "complaint"),
+    [
+        ("steps", HOLD, "", ""),
+        ("steps", HOLD.replace("3d", "3"), "ORC-124", ""),
+        ("steps", HOLD.replace("3d", "3"), "", "ORC-124"),
+        ("steps", HOLD, "ORC-124", "should be refused"),
+        ("states", "a:\n  on: [{event: auth.login, go: b}]\nb: {final: true}\n", "", ""),
+        ("part of a journey", "entry: {on: auth.logn}\n", "", "did you mean 'auth.login'"),
+        ("journey", "journey: x\n", "", "needs `version`"),
+        ("policy", "timezone: Mars\n", "ORC-154", ""),
+        ("scenario", "scenario: none\n", "", "needs `expect`"),
+    ],
+)
+def test_yaml_is_checked_as_the_commands_check_it(kind: str, body: str, code: str, complaint: str) -> None:
+    if not complaint:
+        examples.check(kind, body, "", code)
+        return
+    with pytest.raises(AssertionError, match=complaint):
+        examples.check(kind, body, "", code)
+
+
+def test_a_reader_in_an_empty_folder_writes_files_and_keeps_the_broker_that_was_started(tmp_path: Path) -> None:
+    text = """
+<!-- file: deep/note.txt -->
+```text
+hello
+```
+
+<!-- run: broker until="127.0.0.1:" -->
+```console
+$ bash -c 'echo 127.0.0.1:7; read'
+```
+
+<!-- run: output -->
+```console
+$ cat deep/note.txt; ls; echo localhost:9092 $ORCHESTRATOR_BOOTSTRAP_SERVER
+hello
+...
+127.0.0.1:7 127.0.0.1:7
+```
+"""
+    reader = Reader(tmp_path, is_empty=True)
+    try:
+        for block in blocks("x.md", text):
+            reader.follow(block, None)
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "running-0.log"]
+    finally:
+        reader.close()
 
 
 @pytest.mark.parametrize(
