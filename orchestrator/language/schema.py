@@ -1,206 +1,239 @@
 """The JSON Schema of a journey file: what an editor completes and underlines while a journey is written.
 
-It says which settings there are and what shape each has. What it cannot say, such as whether a state exists or a condition is
-bool, `orchestrator validate` says. A test reads a journey with every setting and compares what the readers ask for with this.
+It says which settings there are, what shape each has, what it means and what holds without it; docs/language.md has its tables
+from here. What a schema cannot say, such as whether a state exists or a condition is bool, `orchestrator validate` says. A test
+reads a journey with every setting and compares what the readers ask for, and their defaults, with this.
 """
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-Schema = dict[str, Any]
+from orchestrator.language.schema_parts import (
+    FLAG,
+    NAME,
+    TEXT,
+    Schema,
+    document,
+    list_of,
+    mapping,
+    named,
+    number,
+    one_of,
+    or_list,
+    ref,
+    said,
+    whole,
+)
 
-DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-NAME: Final = {"type": "string", "pattern": "^[a-z][a-z0-9_-]*$", "maxLength": 64}
-EVENT: Final = {"type": "string", "pattern": r"^[A-Za-z][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*$", "maxLength": 128}
-EXPRESSION: Final = {
-    "type": ["string", "number", "boolean"],
-    "description": "A CEL expression over event, profile, journey, now.",
-}
-DURATION: Final = {"type": "string", "pattern": "^([0-9]+[wdhms]|P.+)$", "description": "Such as 90s, 15m, 36h, 3d, 2w or PT36H."}
-TEXT: Final = {"type": "string", "minLength": 1}
-FLAG: Final = {"type": "boolean"}
-STATE: Final = {**NAME, "description": "A state of this journey."}
+EVENT, WORD, STATE, EXPRESSION, DURATION = ref("event"), ref("name"), ref("state"), ref("expression"), ref("duration")
+_DATA: Final = said(named(EXPRESSION), "Values by name, each an expression; one that is unknown is left out.")
+_WHEN: Final = said(EXPRESSION, "Counts only where this is true.")
 
-
-def _ref(name: str) -> Schema:
-    return {"$ref": f"#/$defs/{name}"}
-
-
-def _one_of(*words: str) -> Schema:
-    return {"enum": list(words)}
-
-
-def _or_list(schema: Schema) -> Schema:
-    return {"anyOf": [schema, {"type": "array", "items": schema, "minItems": 1}]}
-
-
-def _list(schema: Schema) -> Schema:
-    return {"type": "array", "items": schema, "minItems": 1}
-
-
-def _whole(low: int, high: int | None = None) -> Schema:
-    return {"type": "integer", "minimum": low} | ({} if high is None else {"maximum": high})
-
-
-def _object(required: tuple[str, ...], properties: Schema) -> Schema:
-    found: Schema = {"type": "object", "properties": properties, "additionalProperties": False}
-    return found | ({"required": list(required)} if required else {})
-
-
-_EXPRESSIONS: Final[Schema] = {"type": "object", "additionalProperties": _ref("expression")}
-_EVENT, _NAME, _STATE, _WHEN, _DURATION = _ref("event"), _ref("name"), _ref("state-name"), _ref("expression"), _ref("duration")
-
-_SEND: Final = _object(
+SEND: Final = mapping(
     ("channel", "template"),
     {
-        "channel": {**_or_list(_NAME), "description": "A channel of policy.yaml, `preferred`, or a list: the first allowed one."},
-        "template": TEXT,
-        "data": _EXPRESSIONS,
-        "purpose": _NAME,
-        "expires": _DURATION,
-        "on_suppressed": {**NAME, "description": "continue, exit, or a state."},
-        "urgent": {**FLAG, "description": "May pass quiet hours."},
+        "channel": said(
+            or_list(WORD), "A channel of policy.yaml; `preferred`; or a list, of which the first allowed one is taken."
+        ),
+        "template": said(TEXT, "What the channel service is to send."),
+        "data": _DATA,
+        "purpose": said(WORD, "Another purpose than the journey's."),
+        "expires": said(DURATION, "From the decision on; after it, the service must not send any more.", "1d"),
+        "on_suppressed": said(NAME, "`continue`, `exit`, or a state to go to, where the policy says no.", "continue"),
+        "urgent": said(FLAG, "Passes quiet hours."),
     },
 )
-_RETRY: Final = _object(
-    ("on", "max_attempts"),
+RETRY: Final = mapping(
+    ("on",),
     {
-        "on": {**_or_list(TEXT), "description": 'Failure codes; "*" is any.'},
-        "max_attempts": {**_whole(1), "description": "All attempts, the first included."},
-        "interval": _DURATION,
-        "backoff": {"type": "number"},
-        "max_delay": _DURATION,
-        "jitter": _one_of("none", "full"),
+        "on": said(or_list(TEXT), 'Failure codes; `"*"` is any.'),
+        "max_attempts": said(whole(1), "All attempts, the first included.", 3),
+        "interval": said(DURATION, "Before the second attempt.", "30s"),
+        "backoff": said(number(1), "What each further interval is multiplied by.", 2),
+        "max_delay": said(DURATION, "No interval is longer.", "10m"),
+        "jitter": said(one_of("none", "full"), "`full` takes a part of the interval, the same at every replay."),
     },
 )
-_CALL: Final = _object(
+CALL: Final = mapping(
     ("action",),
     {
-        "action": _NAME,
-        "channel": _NAME,
-        "data": _EXPRESSIONS,
-        "await": FLAG,
-        "timeout": _DURATION,
-        "retry": _list(_RETRY),
-        "result": _NAME,
-        "on_error": _STATE,
-        "handoff": FLAG,
+        "action": said(WORD, "What the service is to do."),
+        "channel": said(WORD, "A channel of `kind: action`; needed where policy.yaml has several."),
+        "data": _DATA,
+        "await": said(FLAG, "Wait for the outcome.", True),
+        "timeout": said(DURATION, "For the outcome of each attempt; the failure code is then `timeout`.", "1h"),
+        "retry": said(list_of(RETRY), "What to try again; the first entry that has the code counts. Without it, nothing."),
+        "result": said(WORD, "The name under `journey.` for the outcome's data."),
+        "on_error": said(STATE, "Where to go when it failed for good; without it the instance parks."),
+        "handoff": said(FLAG, "Add the hand-off block: who the customer is, where they stand, what was done."),
     },
 )
-_BRANCH: Final = _object(("on",), {"on": _EVENT, "when": _WHEN, "go": _STATE, "as": _NAME})
-_DELAY: Final[Schema] = {
-    "anyOf": [
-        _DURATION,
-        {
-            **_object(
-                (),
-                {
-                    "until": {**EXPRESSION, "description": "A timestamp to wait for."},
-                    "at": {"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]$", "description": "Local time of day."},
-                    "past": {**_one_of("continue", "exit"), "description": "What to do where the time is past; continue."},
-                    "days": _or_list(_one_of("mon", "tue", "wed", "thu", "fri", "sat", "sun")),
-                    "timezone": {**EXPRESSION, "description": "Such as profile.timezone."},
-                },
-            ),
-            "oneOf": [{"required": ["until"]}, {"required": ["at"]}],
-        },
-    ]
-}
-_SPLIT: Final = {"anyOf": [_object(("when", "go"), {"when": _WHEN, "go": _STATE}), _object(("else",), {"else": _NAME})]}
-_ARM: Final = _object(
+BRANCH: Final = mapping(
+    ("on",),
+    {
+        "on": EVENT,
+        "when": _WHEN,
+        "go": said(STATE, "Where to go; without it, to the next step."),
+        "as": said(WORD, "The name under `journey.` for the event's payload."),
+    },
+)
+_DAYS: Final = {"enum": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}
+DELAY: Final = mapping(
+    (),
+    {
+        "until": said(EXPRESSION, "A timestamp to wait for. Either this or `at`."),
+        "past": said(one_of("continue", "exit"), "What to do where `until` is over or unknown."),
+        "at": said(
+            {"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9]$"}, "Local time of day, as `HH:MM`: its next occurrence."
+        ),
+        "days": said(or_list(_DAYS), "Only on these weekdays; without it, on any."),
+        "timezone": said(EXPRESSION, "The name of a zone; without it the profile's, then the policy's."),
+    },
+)
+_DELAY: Final[Schema] = {"anyOf": [DURATION, {**DELAY, "oneOf": [{"required": ["until"]}, {"required": ["at"]}]}]}
+WAY: Final = mapping(("when", "go"), {"when": said(EXPRESSION, "The condition of this way."), "go": STATE})
+OTHERWISE: Final = mapping(("else",), {"else": said(WORD, "Last and required: a state, or `continue` with the next step.")})
+ARM: Final = mapping(
     ("arm", "weight"),
-    {"arm": _NAME, "weight": _whole(0, 100), "go": _STATE, "holdout": {**FLAG, "description": "Walks silently."}},
+    {
+        "arm": said(WORD, "The name of the arm."),
+        "weight": said(whole(0, 100), "In percent; all weights sum to 100."),
+        "go": said(STATE, "Where to go; without it, to the next step."),
+        "holdout": said(FLAG, "From here on the instance walks silently: same way, same times, no action."),
+    },
 )
-_RANDOMIZE: Final = _object(
-    ("experiment", "branches"), {"experiment": _NAME, "salt": TEXT, "branches": {"type": "array", "items": _ARM, "minItems": 2}}
+RANDOMIZE: Final = mapping(
+    ("experiment", "branches"),
+    {
+        "experiment": said(WORD, "As registered in experiments.yaml."),
+        "salt": said(TEXT, "Goes into the hash that chooses; without it, the experiment's name."),
+        "branches": said({**list_of(ARM), "minItems": 2}, "The arms, two at least."),
+    },
 )
-_REPEAT: Final = {"anyOf": [_one_of("ignore"), _object(("restart",), {"restart": _whole(1)})]}
+REPEAT: Final = mapping(("restart",), {"restart": said(whole(1), "At most so often.")})
+START: Final = mapping(("journey",), {"journey": said(WORD, "Which one."), "data": said(_DATA, "Becomes its context.")})
+ALERT: Final = mapping(
+    ("message",),
+    {
+        "message": said(TEXT, "Fixed text for an operator."),
+        "severity": said({"enum": ["info", "warning", "error", "critical"]}, "How bad it is.", "error"),
+    },
+)
+END: Final = mapping((), {"outcome": said(WORD, "How it ended, for the log.")})
+_SET: Final = {"type": "object", "patternProperties": {r"^(journey|profile)\.": EXPRESSION}, "additionalProperties": False}
+
+BESIDE_HOLD: Final[Schema] = {
+    "timeout": said(DURATION, "The longest wait; an event exactly then is in time."),
+    "on_timeout": said(STATE, "Where to go then; without it, to the next step."),
+    "lookback": said(
+        {"anyOf": [{"enum": ["none", "since_entry"]}, DURATION]}, "Whether earlier events count, and how early.", "none"
+    ),
+    "include_entry": said(FLAG, "With `since_entry`: the event that started the instance counts too."),
+    "match": said(one_of("first", "ranked"), "`ranked` waits to the end and takes the highest branch that matched."),
+    "on_repeat": said(
+        {"anyOf": [{"enum": ["ignore"]}, REPEAT]}, "`{restart: N}`: a repeat of what began the wait starts it anew.", "ignore"
+    ),
+    "on_late": said(STATE, "Where an instance goes whose event came in time and was handled too late."),
+}
 
 # Each verb: its own value, and what stands beside it in the step.
 VERBS: Final[dict[str, tuple[Schema, Schema]]] = {
-    "send": (_SEND, {}),
-    "call": (_CALL, {}),
-    "hold_until": (
-        _list(_BRANCH),
-        {
-            "timeout": _DURATION,
-            "on_timeout": _STATE,
-            "lookback": {"anyOf": [_one_of("none", "since_entry"), _DURATION]},
-            "include_entry": FLAG,
-            "match": _one_of("first", "ranked"),
-            "on_repeat": _REPEAT,
-            "on_late": _STATE,
-        },
+    "send": (SEND, {}),
+    "call": (CALL, {}),
+    "hold_until": (list_of(BRANCH), BESIDE_HOLD),
+    "delay": (
+        _DELAY,
+        {"smooth_over": said(DURATION, "Spread customers over this span after it, each at an offset of their own.")},
     ),
-    "delay": (_DELAY, {"smooth_over": _DURATION}),
-    "split": (_list(_SPLIT), {}),
-    "randomize": (_RANDOMIZE, {}),
-    "set": ({"type": "object", "patternProperties": {r"^(journey|profile)\.": _WHEN}, "additionalProperties": False}, {}),
-    "start": (_object(("journey",), {"journey": _NAME, "data": _EXPRESSIONS}), {}),
-    "alert": (_object(("message",), {"message": TEXT, "severity": TEXT}), {}),
-    "go": (_STATE, {}),
-    "end": (_object((), {"outcome": _NAME}), {}),
+    "split": (list_of({"anyOf": [WAY, OTHERWISE]}), {}),
+    "randomize": (RANDOMIZE, {}),
+    "set": (_SET, {}),
+    "start": (START, {}),
+    "alert": (ALERT, {}),
+    "go": (STATE, {}),
+    "end": (END, {}),
 }
 _NEEDED_BESIDE: Final = {"hold_until": ("timeout",)}
 
 
 def _step(verb: str) -> Schema:
     own, beside = VERBS[verb]
-    head: Schema = {"id": _NAME, "when": {**EXPRESSION, "description": "The step is skipped where this is not true."}}
-    return _object(("id", verb, *_NEEDED_BESIDE.get(verb, ())), {**head, verb: own, **beside})
+    head: Schema = {
+        "id": said(WORD, "Unique in the journey."),
+        "when": said(EXPRESSION, "The step is skipped where this is not true."),
+    }
+    return mapping(("id", verb, *_NEEDED_BESIDE.get(verb, ())), {**head, verb: own, **beside})
 
 
-_REENTRY: Final = {
-    "anyOf": [
-        _one_of("never", "always"),
-        _object(("after",), {"after": _DURATION, "since": _one_of("entry", "exit")}),
-    ]
-}
-_ENTRY: Final = _object(("on",), {"on": _or_list(_EVENT), "when": _WHEN, "key": _WHEN, "reentry": _REENTRY, "max_age": _DURATION})
-_EXIT: Final = _object(("on",), {"on": _or_list(_EVENT), "when": _WHEN, "outcome": _NAME, "send": _SEND})
-_GOAL: Final = _object(
-    ("id", "on", "within"), {"id": _NAME, "on": _or_list(_EVENT), "when": _WHEN, "within": _DURATION, "primary": FLAG}
+AFTER: Final = mapping(
+    ("after",),
+    {
+        "after": said(DURATION, "Again after this time; exactly then is allowed."),
+        "since": said({"enum": ["entry", "exit"]}, "Counted from the last entry, or from its end whatever it was.", "exit"),
+    },
 )
-_STATE_BODY: Final = _object(
+ENTRY: Final = mapping(
+    ("on",),
+    {
+        "on": said(or_list(EVENT), "The event types that start an instance."),
+        "when": _WHEN,
+        "key": said(EXPRESSION, "One instance for each customer and value of this; without it, one for each customer."),
+        "reentry": said({"anyOf": [{"enum": ["never", "always"]}, AFTER]}, "Whether who was here may come again.", "never"),
+        "max_age": said(DURATION, "Events that are handled later than this after their time do not start one."),
+    },
+)
+EXIT: Final = mapping(
+    ("on",),
+    {
+        "on": said(or_list(EVENT), "The event types that end an instance at once."),
+        "when": _WHEN,
+        "outcome": said(WORD, "How it ended, for the log."),
+        "send": said(SEND, "A last message, with the settings of `send`."),
+    },
+)
+GOAL: Final = mapping(
+    ("id", "on", "within"),
+    {
+        "id": said(WORD, "Unique in the journey."),
+        "on": said(or_list(EVENT), "The event types that reach it."),
+        "when": _WHEN,
+        "within": said(DURATION, "After entry; also after the instance has ended."),
+        "primary": said(FLAG, "The one that counts most."),
+    },
+)
+HANDLER: Final = mapping(("event", "go"), {"event": EVENT, "go": STATE, "when": _WHEN})
+STATE_BODY: Final = mapping(
     (),
     {
-        "on": _list(_object(("event", "go"), {"event": _EVENT, "go": _STATE, "when": _WHEN})),
-        "steps": _list({"oneOf": [_step(verb) for verb in VERBS]}),
-        "final": {**FLAG, "description": "Entering this state ends the instance."},
-        "outcome": _NAME,
-        "rest": {**FLAG, "description": "Instances may stay here; without it a state needs a way out."},
+        "on": said(list_of(HANDLER), "What to do about events for as long as the state lasts."),
+        "steps": said(list_of({"oneOf": [_step(verb) for verb in VERBS]}), "What happens on entering, in order."),
+        "final": said(FLAG, "Entering this state ends the instance."),
+        "outcome": said(WORD, "Of a final state: how it ended, for the log."),
+        "rest": said(FLAG, "Instances may stay here; without it a state needs a way out."),
+    },
+)
+JOURNEY: Final = mapping(
+    ("journey", "version", "purpose", "entry", "start", "states"),
+    {
+        "journey": said({"type": "string", "pattern": "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"}, "Its id, in kebab-case, unique."),
+        "version": said(whole(1), "A changed file needs a higher one."),
+        "title": said(TEXT, "For people."),
+        "owner": said(TEXT, "The team that answers for it; without one, a warning."),
+        "purpose": said(WORD, "A purpose of policy.yaml, checked at entry and at every send."),
+        "priority": said(whole(0, 100), "Who wins a scarce slot: the higher.", 50),
+        "urgency": said({"enum": ["high", "medium", "low"]}, "Told to the channel services.", "medium"),
+        "lifetime": said(DURATION, "Instances that are older end as expired; without it, none does."),
+        "entry": said(ENTRY, "What starts an instance."),
+        "exit": said(list_of(EXIT), "What ends it at once, whatever it waits for."),
+        "context": said(named(EXPRESSION), "Values to keep as `journey.<name>`, taken from the event that starts it."),
+        "goals": said(list_of(GOAL), "What success is: measured, never acted on."),
+        "start": said(STATE, "The first state."),
+        "states": said({**named(STATE_BODY), "minProperties": 1}, "The states by name."),
     },
 )
 
 
 def journey_schema() -> Schema:
     """Give the schema of a journey file."""
-    head = {"$schema": DIALECT, "title": "Journey", "description": "A customer journey, version 1 of the language."}
-    definitions = {
-        "name": NAME,
-        "event": {**EVENT, "description": "An event type, such as payment.failed."},
-        "expression": EXPRESSION,
-        "duration": DURATION,
-        "state-name": STATE,
-    }
-    body = _object(
-        ("journey", "version", "purpose", "entry", "start", "states"),
-        {
-            "journey": {"type": "string", "pattern": "^[a-z][a-z0-9]*(-[a-z0-9]+)*$", "description": "Its id."},
-            "version": {**_whole(1), "description": "A changed file needs a higher one."},
-            "title": TEXT,
-            "owner": {**TEXT, "description": "The team that answers for it."},
-            "purpose": {**NAME, "description": "A purpose of policy.yaml, checked at entry and at every send."},
-            "priority": {**_whole(0, 100), "description": "Who wins a scarce slot; 50."},
-            "urgency": _one_of("high", "medium", "low"),
-            "lifetime": _DURATION,
-            "entry": _ENTRY,
-            "exit": _list(_EXIT),
-            "context": _EXPRESSIONS,
-            "goals": _list(_GOAL),
-            "start": _STATE,
-            "states": {"type": "object", "minProperties": 1, "additionalProperties": _STATE_BODY},
-        },
-    )
-    return {**head, **body, "$defs": definitions}
+    return document("Journey", "A customer journey, version 1 of the language.", JOURNEY)
