@@ -70,13 +70,14 @@ def _nameless(expected: Sequence[Expected]) -> list[Failure]:
 
 
 def _complete(expected: Sequence[Expected], seen: Sequence[Fact], what: str, place: Place) -> Iterator[Failure]:
-    """Every one is listed, in order for each customer; across customers the list goes by time (ruling A17)."""
+    """Every one is listed, in order for each customer; across customers the list goes by time (ruling A17), but for late ones."""
     if nameless := _nameless(expected):
         yield from nameless
         return
     left: dict[str, list[Fact]] = defaultdict(list)
     for one in seen:
         left[one.customer].append(one)
+    late = _late(seen)
     latest: Fact | None = None
     wrong: set[str] = set()
     last: dict[str, Fact] = {}
@@ -90,11 +91,11 @@ def _complete(expected: Sequence[Expected], seen: Sequence[Fact], what: str, pla
             wrong.add(each.customer)
             yield failure
         elif fact is not None:
-            if latest is not None and fact.at < latest.at:
+            last[each.customer] = fact
+            if latest is not None and fact.at < latest.at and fact not in late:
                 message = f"this {what} came before the one listed above it: across customers the list goes by time"
                 yield Failure(each.place, message, each.customer, each, fact)
-            latest = fact
-            last[each.customer] = fact
+            latest = latest if fact in late else fact
     for customer, unlisted in left.items():
         if unlisted and customer not in wrong:
             more = f", and {len(unlisted) - 1} more" if len(unlisted) > 1 else ""
@@ -123,24 +124,38 @@ def _subsequence(expected: Sequence[Expected], decisions: Sequence[Fact]) -> Ite
     of: dict[str, list[Fact]] = defaultdict(list)
     for fact in decisions:
         of[fact.customer].append(fact)
+    late = _late(decisions)
     position: Counter[str] = Counter()
     time = 0
     for each in expected:
         own, start = of[each.customer], position[each.customer]
-        found = next((n for n in range(start, len(own)) if own[n].at >= time and not differing(each.fields, own[n].fields)), None)
+        may_come = [n for n in range(start, len(own)) if own[n].at >= time or own[n] in late]
+        found = next((n for n in may_come if not differing(each.fields, own[n].fields)), None)
         if found is None:
-            yield _not_found(each, own, start, time)
+            yield _not_found(each, own, start, [own[n] for n in may_come])
             return
         position[each.customer] = found + 1
-        time = own[found].at
+        time = time if own[found] in late else own[found].at
 
 
-def _not_found(expected: Expected, own: Sequence[Fact], start: int, time: int) -> Failure:
+def _late(facts: Iterable[Fact]) -> frozenset[Fact]:
+    """Give what late records brought: older than something of their own customer before it, so without a place by time."""
+    newest: dict[str, int] = {}
+    late: set[Fact] = set()
+    for fact in facts:
+        if fact.at < newest.get(fact.customer, fact.at):
+            late.add(fact)
+        else:
+            newest[fact.customer] = fact.at
+    return frozenset(late)
+
+
+def _not_found(expected: Expected, own: Sequence[Fact], start: int, may_come: Sequence[Fact]) -> Failure:
     after = own[start - 1] if start else None
     if any(not differing(expected.fields, fact.fields) for fact in own):
         message = "this decision was seen, but before one that is listed above it"
         return Failure(expected.place, message, expected.customer, expected, after=after)
-    near = [fact for fact in own[start:] if fact.at >= time and fact.fields["kind"] == expected.fields["kind"]]
+    near = [fact for fact in may_come if fact.fields["kind"] == expected.fields["kind"]]
     if not near:
         return Failure(expected.place, "this decision was not seen", expected.customer, expected, after=after)
     closest = min(near, key=lambda fact: len(differing(expected.fields, fact.fields)))

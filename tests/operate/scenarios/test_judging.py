@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.house.tree import ROOT
-from tests.operate.scenarios.stage import BEGAN, messages, run
+from tests.operate.scenarios.stage import BEGAN, HEAD, messages, run
 
 TWO = """given:
   - {at: 0s, customer: b, event: began}
@@ -69,6 +69,36 @@ def test_a17_order_is_compared_per_customer_and_across_customers_by_time(
 
     assert all(message.startswith(str(complaint)) for message in found)
     assert bool(found) is (complaint is not None)
+
+
+@pytest.mark.parametrize(
+    ("expect", "complaint"),
+    [
+        ("actions: [{customer: a, at: 3h}, {customer: b, at: 3h}, {customer: a, at: 1h}, {customer: b, at: 4h}]", None),
+        (
+            "actions: [{customer: a, at: 1h}, {customer: a, at: 3h}, {customer: b, at: 3h}, {customer: b, at: 4h}]",
+            "differs in at",
+        ),
+        ("actions: [{customer: b, at: 3h}, {customer: b, at: 4h}, {customer: a, at: 3h}, {customer: a, at: 1h}]", "came before"),
+        ("decisions: [{customer: b, at: 4h, kind: ended}, {customer: a, at: 1h, kind: ended}]", None),
+        ("decisions: [{customer: a, at: 1h, kind: ended}, {customer: a, at: 3h, kind: ended}]", "was seen, but before one"),
+        ("decisions: [{customer: b, at: 4h, kind: ended}, {customer: a, at: 3h, kind: ended}]", "was seen, but before one"),
+    ],
+)
+def test_a17_a20_what_a_late_record_did_stands_at_its_customers_place(tmp_path: Path, expect: str, complaint: str | None) -> None:
+    # a: 3h, then late of 1h     b: 3h and 4h; what the late record did has no place among the times of b
+    head = HEAD.replace("          - {id: answer, hold_until: [{on: done, go: over}], timeout: 2d}\n", "").replace(
+        "      over: {final: true}\n", ""
+    )
+    body = """given:
+  - {at: 3h, customer: a, event: began, data: {n: 1}}
+  - {at: 3h, customer: b, event: began, data: {n: 1}}
+  - {at: 1h, customer: a, event: began, data: {n: 1}}
+  - {at: 4h, customer: b, event: began, data: {n: 1}}
+"""
+    found = messages(run(tmp_path, body + f"expect: {{{expect}}}\n", head))
+
+    assert [complaint in message for message in found] == ([] if complaint is None else [True]), found
 
 
 def test_a20_an_earlier_time_written_later_is_a_late_record(tmp_path: Path) -> None:
