@@ -66,6 +66,11 @@ NO_ON_ERROR: Final = "ORC-185"
 NOT_URGENT: Final = "ORC-186"
 NO_SCENARIO: Final = "ORC-187"
 NOT_REGISTERED: Final = "ORC-188"
+LONG_RETRY: Final = "ORC-189"
+NO_CAP: Final = "ORC-193"
+NO_QUIET_HOURS: Final = "ORC-194"
+NO_HOLDOUT: Final = "ORC-195"
+NO_ADDRESS: Final = "ORC-196"
 
 # A scenario.
 UNFIT_EVENT: Final = "ORC-190"
@@ -118,11 +123,16 @@ EXPLAINED: Final = {
     NOT_STREAMED: "An event type that no topic of streams.yaml carries.",
     NOT_REGISTERED: "An experiment that experiments.yaml does not register.",
     NO_POLICY: "No policy.yaml was found beside a journey that is validated alone.",
+    NO_ADDRESS: "A channel whose addresses shall be compared and which has none.",
     NO_EXIT: "A journey without an exit rule.",
     SILENT_WAIT: "A wait for the customer before which nothing was sent.",
     NO_ON_ERROR: "A call that may fail and does not say what happens then.",
     NOT_URGENT: "A message that passes quiet hours in a journey that is not urgent.",
     NO_SCENARIO: "A journey that no scenario tests.",
+    LONG_RETRY: "A call that is tried again and again for longer than a day or the journey's lifetime.",
+    NO_CAP: "Messages that need consent and that no cap counts.",
+    NO_QUIET_HOURS: "Messages that need consent, by a channel without quiet hours.",
+    NO_HOLDOUT: "Messages that need consent, and no control group to tell what they do.",
     UNFIT_EVENT: "An event of a scenario does not fit its schema.",
     UNCLEAR_OUTCOME: "The outcome of an action that was not made, or of one of several.",
     UNKNOWN_STEP: "A step that no journey of the scenario has.",
