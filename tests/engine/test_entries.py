@@ -47,7 +47,7 @@ def test_e1_an_unknown_condition_refuses_and_is_logged() -> None:
     assert [decision.detail for decision in world.decisions("condition_error")] == [{"expression": 'event.plan == "pro"'}]
 
 
-def test_e1_i2_a52_a_repeat_is_refused_for_each_journey_and_counted_and_new_again_at_the_windows_end() -> None:
+def test_e1_i2_a32_a52_a_repeat_is_refused_for_each_journey_and_counted_and_new_again_at_the_windows_end() -> None:
     # x 0s ----- x 24h-1ms: a repeat, which does not refresh ----- x 24h: new
     world = World(journey("reentry: always", "aa"), journey("reentry: always", "bb"))
     world.event("began", "0s", id="x")
@@ -209,3 +209,61 @@ def test_a31_condition_comes_before_consent() -> None:
     world.event("began", "0s", plan="free")
     world.event("began", "1s", plan="pro")
     assert refusals(world) == ["condition", "consent"]
+
+
+LISTENS = """
+journey: listens
+version: 1
+purpose: care
+entry: {on: [began, answered], reentry: always}
+start: s
+states:
+  s:
+    rest: true
+    steps:
+      - {id: answer, hold_until: [{on: answered, go: s}], timeout: 9d}
+"""
+ALSO = "journey: also\nversion: 1\npurpose: care\nentry: {on: answered}\nstart: s\nstates: {s: {rest: true}}\n"
+
+
+def test_a32_a_refusal_is_logged_for_the_event_that_the_active_instance_took_and_for_each_journey_that_names_it() -> None:
+    world = World(LISTENS, ALSO)
+    world.event("began", "0s")
+    world.event("answered", "1h")
+    world.event("answered", "2h")
+
+    # 1h: taken by the wait, and yet refused as an entry; `also` enters     2h: both are active
+    assert [(d.journey, d.reason) for d in world.decisions("entry_refused")] == [
+        ("listens", "already_active"),
+        ("also", "already_active"),
+        ("listens", "already_active"),
+    ]
+    assert len(world.decisions("hold_resolved")) == 2
+
+
+@pytest.mark.parametrize(
+    ("event", "payload"),
+    [
+        ("profile.updated", {"plan": "pro"}),
+        ("preference.updated", {"plan": "pro"}),
+        ("consent.changed", {"channel": "email", "purpose": "promotion", "status": "granted"}),
+    ],
+)
+def test_a53_a_journey_may_listen_to_a_reserved_type_and_sees_what_it_did(event: str, payload: dict[str, str]) -> None:
+    listens = f"""
+        journey: reacts
+        version: 1
+        purpose: care
+        entry: {{on: {event}, when: 'has(profile.plan) || consented("email", "promotion")'}}
+        start: s
+        states:
+          s:
+            steps:
+              - {{id: again, hold_until: [{{on: {event}, go: heard}}], timeout: 9d}}
+          heard: {{final: true}}
+        """
+    world = World(listens)
+    world.event(event, "0s", **payload)
+    assert world.state("reacts") == "s"
+    world.event(event, "1h", **payload)
+    assert [decision.state for decision in world.decisions("ended")] == ["heard"]

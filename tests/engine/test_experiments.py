@@ -156,3 +156,34 @@ def test_an_experiment_that_is_not_registered_is_warned_of(registered: str, foun
     loaded = load(sources, None, TABLE)
     assert [(one.code, one.severity) for one in loaded.problems] == [(code, "warning") for code in found]
     assert loaded.topology is not None
+
+
+SECOND = """
+journey: k
+version: 1
+purpose: care
+entry: {on: [began, again], reentry: always}
+start: s
+states:
+  s:
+    steps:
+      - {id: wait, delay: 2d}
+      - {id: pick, randomize: {experiment: offer-test, branches: [{arm: control, weight: 50}, {arm: discount, weight: 50}]}}
+      - {id: end, end: {outcome: done}}
+"""
+
+
+def test_p3_a98_exposure_is_at_the_step_and_once_for_the_customer_whatever_the_journey() -> None:
+    # k: began 0 ... branches 2d | again 3d ... branches 5d     j, with the same experiment: began 6d, branches at once
+    world = World(JOURNEY, SECOND)
+    world.event("again", "0s")
+    assert world.decisions("exposed") == []  # in the journey, not yet where the arm matters
+    world.until("2d")
+    (exposed,) = world.decisions("exposed")
+    assert (exposed.journey, exposed.step, exposed.arm in ("control", "discount")) == ("k", "pick", True)
+    world.event("again", "3d")
+    world.until("5d")
+    world.event("began", "6d")
+    assert [decision.step for decision in world.decisions("branch_taken")] == ["pick", "pick", "choose"]
+    assert {decision.arm for decision in world.decisions("branch_taken")} == {exposed.arm}
+    assert world.decisions("exposed") == [exposed]

@@ -1,4 +1,4 @@
-"""The global holdout for sends (P2, A99)."""
+"""The global holdout for sends (P2; A02, A99)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from tests.engine.sending import emitted, mail, policy, told
 from tests.engine.world import World
 
 
-def test_p2_a99_the_holdout_walks_silently_with_the_reason_logged() -> None:
+def test_p2_a02_a99_the_holdout_enters_and_walks_silently_with_the_reason_logged() -> None:
     w = World(mail(purpose="promotion", more=", on_suppressed: exit"), policy=policy("holdout: {percent: 100, salt: s}"))
     w.consent("granted", "0s")
     w.event("began", "1h")
     assert emitted(w) == []
+    assert (len(w.decisions("entered")), w.decisions("entry_refused")) == (1, [])
     assert [d.reason for d in w.decisions("action_suppressed")] == ["holdout"]
     assert [d.outcome for d in w.decisions("ended")] == ["through"]  # as if it had been sent: on_suppressed is not taken
 

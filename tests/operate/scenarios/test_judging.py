@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.engine.identity import action_id, instance_id, uuid_text
 from tests.house.tree import ROOT
 from tests.operate.scenarios.stage import BEGAN, HEAD, messages, run
 
@@ -121,6 +122,70 @@ until: 3d
 expect: {counts: {entered: 100, hold_resolved: 100, ended: 100, action_emitted: 60}, states: {u7: {nudge: over}}}
 """
     assert messages(run(tmp_path, body)) == []
+
+
+CRIES = HEAD.replace("send: {channel: email, template: nudge, data: {n: event.n}}", "alert: {severity: warning, message: silent}")
+
+
+@pytest.mark.parametrize(
+    ("incidents", "complaint"),
+    [
+        ("[{customer: a, reason: alert, journey: nudge, step: remind}, {customer: b, reason: alert}]", None),
+        ("[{customer: b, severity: warning}, {customer: a, message: silent}]", None),
+        ("[{customer: a, reason: alert}]", "this incident is not listed"),
+        ("[{customer: a, reason: alert}, {customer: b}, {customer: b}]", "this incident was not seen"),
+        ("[{customer: a, reason: alert}, {customer: b, step: answer}]", "this incident"),
+    ],
+)
+def test_a21_incidents_are_subsets_and_complete(tmp_path: Path, incidents: str, complaint: str | None) -> None:
+    found = messages(run(tmp_path, TWO + f"expect: {{incidents: {incidents}}}\n", CRIES))
+
+    assert bool(found) is (complaint is not None), found
+    assert all(message.startswith(str(complaint)) for message in found)
+
+
+KEYED = HEAD.replace("entry: {on: began", "entry: {on: began, key: event.key").replace("data: {n: event.n}", "data: {}")
+OUT = """given:
+  - {at: 0s, customer: a, event: began, data: {key: x}}
+  - {at: 0s, customer: a, event: began, data: {key: y}}
+  - {at: 0s, customer: b, event: began, data: {key: x}}
+  - {at: 3d, customer: b, event: began, data: {key: x}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("outcome", "complaint"),
+    [
+        ("{at: 6d, outcome: bounced, of: remind, customer: b, code: full}", None),  # the later one of two
+        ("{at: 6d, outcome: bounced, of: remind, customer: a, key: y}", None),
+        ("{at: 6d, outcome: bounced, of: remind, key: y}", None),  # only one customer has that key
+        ("{at: 6d, outcome: bounced, of: remind}", "acted for several (a x, a y, b x)"),
+        ("{at: 6d, outcome: bounced, of: remind, customer: a}", "acted for several (a x, a y)"),
+        ("{at: 6d, outcome: bounced, of: remind, key: x}", "acted for several (a x, b x)"),
+        ("{at: 1d, outcome: bounced, of: remind, customer: b}", "no action of step 'remind' was made before this"),
+    ],
+)
+def test_a24_an_outcome_is_of_the_latest_action_that_can_be_meant(tmp_path: Path, outcome: str, complaint: str | None) -> None:
+    given = OUT if "1d" not in outcome else OUT.replace("  - {at: 3d, customer: b, event: began, data: {key: x}}\n", "")
+    result = run(tmp_path, given + f"  - {outcome}\nexpect: {{counts: {{outcome_received: 1}}}}\n", KEYED)
+
+    assert result.status == ("passed" if complaint is None else "broken"), messages(result)
+    assert all(complaint is not None and complaint in message for message in messages(result))
+
+
+def test_a24_the_outcome_answers_the_latest_action_with_its_code(tmp_path: Path) -> None:
+    body = """given:
+  - {at: 0s, customer: b, event: began, data: {key: x}, id: one}
+  - {at: 3d, customer: b, event: began, data: {key: x}, id: two}
+  - {at: 6d, outcome: bounced, of: remind, code: full}
+expect:
+  actions: [{at: 2d}, {at: 5d, instance: %s}]
+  decisions: [{kind: outcome_received, action_id: %s, reason: full, outcome: bounced}]
+"""
+    instance = instance_id("nudge", "b", "x", "two")
+    filled = body % (uuid_text(instance), action_id(instance, "remind", 1))
+
+    assert messages(run(tmp_path, filled, KEYED)) == []
 
 
 def test_b1_raw_bytes_are_an_incident(tmp_path: Path) -> None:
