@@ -41,8 +41,7 @@ _FILLED_IN: Final = {
     "version": "version: 1\n",
     "owner": "owner: docs\n",
     "purpose": "purpose: onboarding\n",
-    "entry": "entry: {on: signup.created}\n",
-    "context": "context: {plan: event.plan}\n",
+    "entry": "entry: {on: signup.created}\ncontext: {plan: event.plan}\n",
     "states": "states: {s: {rest: true}}\n",
 }
 _KEY: Final = re.compile(r"^([a-z_]+):", re.MULTILINE)

@@ -1,4 +1,4 @@
-"""The parts of the documents that come from the code: settings in the README, codes in docs/errors.md.
+"""The parts of the documents that come from the code: settings, codes, the words of the language.
 
 python -m tests.house.generated        writes them anew
 """
@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 from orchestrator import errors
-from orchestrator.language import codes
+from orchestrator.language import codes, schema, schema_shared
 from orchestrator.names import ExitCode
+from orchestrator.operate.runbook import REFUSALS, SUPPRESSIONS
 from orchestrator.settings import Settings
 from tests.house.tree import ROOT
 
@@ -52,9 +54,97 @@ def _descendants(kind: type[errors.OrchestratorError]) -> list[type[errors.Orche
     return found + [deeper for each in found for deeper in _descendants(each)]
 
 
+def words_table(mapping: Mapping[str, Any]) -> str:
+    """The settings of one mapping of the language, from its JSON Schema."""
+    rows = ["| setting | takes | default | what it is |", "|---|---|---|---|"]
+    required = mapping.get("required", ())
+    for name, each in mapping["properties"].items():
+        default = "required" if name in required else _default(each)
+        rows.append(f"| `{name}` | {_takes(each)} | {default} | {each.get('description', '')} |")
+    return "\n".join(rows)
+
+
+def _default(setting: Mapping[str, Any]) -> str:
+    value = setting.get("default")
+    return "" if value is None or value is False else f"`{str(value).lower()}`"
+
+
+def _takes(setting: Mapping[str, Any]) -> str:
+    """Say what a schema lets through, in a few words."""
+    if "$ref" in setting:
+        word = str(setting["$ref"]).rsplit("/", 1)[-1]
+        return "event type" if word == "event" else word
+    if "enum" in setting:
+        return ", ".join(f"`{word}`" for word in setting["enum"])
+    if "anyOf" in setting:
+        one, *others = setting["anyOf"]
+        is_list = others[-1].get("type") == "array"
+        return f"{_takes(one)}, or a list" if is_list else ", ".join(_takes(each) for each in setting["anyOf"])
+    if setting["type"] in {"integer", "number"}:
+        return _bounds(setting)
+    return {"object": "mapping", "array": "list", "boolean": "true, false"}.get(setting["type"], "text")
+
+
+def _bounds(setting: Mapping[str, Any]) -> str:
+    low, high = setting["minimum"], setting.get("maximum")
+    what = "" if setting["type"] == "number" else "whole number "
+    return f"{what}{low} to {high:,}" if high is not None else f"{what}from {low}"
+
+
+def reasons_table(reasons: Mapping[str, str]) -> str:
+    """Reasons of a decision, as runbooks explain them."""
+    return "\n".join(
+        ["| reason | what it means |", "|---|---|", *(f"| `{reason}` | {text} |" for reason, text in reasons.items())]
+    )
+
+
+WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "journey": schema.JOURNEY,
+    "entry": schema.ENTRY,
+    "reentry": schema.AFTER,
+    "exit": schema.EXIT,
+    "goals": schema.GOAL,
+    "states": schema.STATE_BODY,
+    "handlers": schema.HANDLER,
+    "send": schema.SEND,
+    "call": schema.CALL,
+    "retry": schema.RETRY,
+    "hold_until": schema.BRANCH,
+    "beside hold_until": {"properties": schema.BESIDE_HOLD, "required": ["timeout"]},
+    "delay": schema.DELAY,
+    "split": schema.WAY,
+    "randomize": schema.RANDOMIZE,
+    "arms": schema.ARM,
+    "start": schema.START,
+    "alert": schema.ALERT,
+    "end": schema.END,
+    "policy": schema_shared.POLICY,
+    "channels": schema_shared.CHANNEL,
+    "quiet_hours": schema_shared.QUIET_HOURS,
+    "rate": schema_shared.RATE,
+    "purposes": schema_shared.PURPOSE,
+    "consent": schema_shared.CONSENT,
+    "caps": schema_shared.CAP,
+    "suppress": schema_shared.SUPPRESS,
+    "exclusive": schema_shared.EXCLUSIVE,
+    "dedupe.events": schema_shared.DEDUPE_EVENTS,
+    "dedupe.addresses": schema_shared.DEDUPE_ADDRESSES,
+    "holdout": schema_shared.HOLDOUT,
+    "limits": schema_shared.LIMITS,
+    "streams": schema_shared.STREAMS,
+    "event topics": schema_shared.EVENT_TOPIC,
+    "experiments": schema_shared.EXPERIMENT,
+    "minimum": schema_shared.MINIMUM,
+}
+
 SECTIONS: Final[Mapping[str, Mapping[str, Callable[[], str]]]] = {
     "README.md": {"settings": settings_table},
     "docs/errors.md": {"exit statuses": exit_table, "errors": error_table, "findings": finding_table},
+    "docs/language.md": {
+        **{name: partial(words_table, mapping) for name, mapping in WORDS.items()},
+        "refusals": partial(reasons_table, REFUSALS),
+        "suppressions": partial(reasons_table, SUPPRESSIONS),
+    },
 }
 
 
