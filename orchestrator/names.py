@@ -101,6 +101,7 @@ class Reason:
     OUTPUT_TOO_LARGE: Final = "output_too_large"
     ACTION_FAILED: Final = "action_failed"
     MERGE_CYCLE: Final = "merge_cycle"
+    MERGE_ELSEWHERE: Final = "merge_elsewhere"  # the id to merge into is in another partition
     ALERT: Final = "alert"
 
 
@@ -111,6 +112,9 @@ class Count:
     FORGOTTEN_EVENT_IDS: Final = "forgotten_event_ids"  # ruling A09: forgotten because of dedupe.events.max, still in the window
     FORGOTTEN_EVENTS: Final = "forgotten_events"  # events that a look-back could still have needed, beyond 100 of a type
     FORGOTTEN_GOALS: Final = "forgotten_goals"  # instances whose goals are no longer watched, beyond 100 of a customer
+    MERGES: Final = "merges"
+    MERGES_WITHOUT_EFFECT: Final = "merges_without_effect"  # rule M3: of an id with itself, or known before
+    EXPORTS_UNANSWERED: Final = "exports_unanswered"  # requests that this version only counts (rule F2)
     UNKNOWN_ZONES: Final = "unknown_zones"  # rule D3: a profile's time zone that does not exist
 
 

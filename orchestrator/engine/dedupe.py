@@ -49,3 +49,11 @@ def remember(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> tuple[
     seen = seen[start:place] + noted + seen[place:]
     excess = len(seen) // ENTRY - rule.max
     return (seen, 0) if excess <= 0 else (seen[excess * ENTRY :], excess)
+
+
+def unite(ours: bytes, theirs: bytes, rule: EventDedupe) -> bytes:
+    """Give the memory of two ids that are one person: what either has handled is a repeat (rule M1)."""
+    entries = [one[at : at + ENTRY] for one in (ours, theirs) for at in range(0, len(one), ENTRY)]
+    newest = {entry[:_HASH]: entry for entry in sorted(entries, key=lambda entry: entry[_HASH:])}
+    kept = sorted(newest.values(), key=lambda entry: entry[_HASH:])
+    return b"".join(kept[-rule.max :])

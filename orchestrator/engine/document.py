@@ -53,7 +53,10 @@ class Instance(Struct, array_like=True, gc=False):
 
 
 class Consent(Struct, array_like=True, gc=False):
-    """The newest consent for a channel and purpose, either of which may be "*". `expiry` is ms UTC, 0 where it does not say."""
+    """The newest consent for a channel and purpose, either of which may be "*". `expiry` is ms UTC, 0 where it does not say.
+
+    `side` tells apart what was known of each of the ids that were merged into this customer (rule M1), 0 for the first.
+    """
 
     channel: str
     purpose: str
@@ -62,6 +65,7 @@ class Consent(Struct, array_like=True, gc=False):
     source: str = ""
     version: str = ""
     expiry: int = 0
+    side: int = 0
 
 
 class Marker(Struct, array_like=True, gc=False):
@@ -106,13 +110,23 @@ class Memory(Struct, array_like=True, gc=False):
     times: dict[str, list[int]] = field(default_factory=dict)
 
 
+class Merged(Struct, array_like=True, gc=False):
+    """That this id and others are one person (rule M1). `into` is the id that goes on, "" for the one that does.
+
+    A document with `into` has nothing else. `ids` are the ids that go on as this one, so that erasing it erases them.
+    """
+
+    into: str = ""
+    ids: list[str] = field(default_factory=list)
+
+
 class Document(Struct, array_like=True, gc=False):
     """What is known of one customer.
 
     `seen` is for `engine.dedupe`. `instances` stand oldest first, then by id (rule T7). `markers` go by `marker_name`.
     `profile` maps a name to [value, record time of its last change]; a deleted one keeps null and its time, so that an older
     update which arrives later does not bring it back (ruling A88). `arms` maps an experiment to the customer's arm, kept for good
-    (rule P1); `goals` stand in the order of entry.
+    (rule P1), and `exposed` one to when that was, ms UTC; `goals` stand in the order of entry.
     """
 
     seen: bytes = b""
@@ -124,13 +138,21 @@ class Document(Struct, array_like=True, gc=False):
     goals: list[GoalWatch] = field(default_factory=list)
     memory: Memory | None = None
     contact: Contact | None = None
+    exposed: dict[str, int] = field(default_factory=dict)
+    merged: Merged | None = None
 
     @property
     def is_empty(self) -> bool:
         """Whether forgetting this document would change nothing."""
         if self.instances or self.seen or self.markers or self.profile or self.consents:
             return False
-        return not (self.arms or self.goals or self.memory is not None or self.contact)
+        return not (self.arms or self.goals or self.memory is not None or self.contact or self.merged is not None)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        fresh = Document()
+        for name in self.__struct_fields__:
+            setattr(self, name, getattr(fresh, name))
 
     def earliest(self) -> int:
         """Give the earliest instant at which an instance or a held send is due, NEVER where none is."""

@@ -1,7 +1,6 @@
 """What reserved event types do to a customer before any journey sees them (rule T7; rulings A53, A55, A69).
 
-Reserved types without an entry in EFFECTS have no effect of their own in this version: `profile.merged`,
-`privacy.erasure_requested` and `privacy.export_requested` change nothing unless a journey listens to them.
+`privacy.export_requested` is only counted in this version: nothing answers it yet (rule F2).
 """
 
 from __future__ import annotations
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from orchestrator import names
-from orchestrator.engine import answers, consent, withdrawal
+from orchestrator.engine import answers, consent, erasure, merging, withdrawal
 from orchestrator.engine.document import Consent
-from orchestrator.names import Reason
+from orchestrator.names import Count, Reason
 
 if TYPE_CHECKING:
     from orchestrator.engine.turn import Turn
@@ -56,10 +55,18 @@ def merge_profile(turn: Turn) -> None:
     turn.forget_profile()
 
 
+def count_export(turn: Turn) -> None:
+    """Count a request that nothing answers yet."""
+    turn.count(Count.EXPORTS_UNANSWERED)
+
+
 EFFECTS: Final[Mapping[str, Callable[[Turn], None]]] = {
     names.CONSENT_CHANGED: change_consent,
     names.PROFILE_UPDATED: merge_profile,
     names.PREFERENCE_UPDATED: merge_profile,
+    names.PROFILE_MERGED: merging.carry_out,
+    names.ERASURE_REQUESTED: erasure.carry_out,
+    names.EXPORT_REQUESTED: count_export,
     names.ACTION_OUTCOME: answers.receive,
 }
 

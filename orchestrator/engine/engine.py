@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from fractions import Fraction
 from types import TracebackType
 
-from orchestrator.engine import handle, redrive, timers
+from msgspec.structs import replace
+
+from orchestrator.engine import handle, merging, redrive, timers
 from orchestrator.engine.customer import Customer
 from orchestrator.engine.document import NEVER, decode, next_due, without_timers
 from orchestrator.engine.handling import Handling, Incident
@@ -43,6 +45,8 @@ class Engine:
         raises for data: a bug becomes an incident `handler_error` and the customer stays as before the record (A5).
         `customer.stored` is up to date afterwards, and so is that of every customer and note that `vicinity` gave.
 
+        A record of an id that was merged into another is handled for that one, and reported for it (rule M1).
+
         T7 names duplicates before timers. Which of the two comes first changes no outcome; timers first keeps a customer's
         log in time order, and the same whether a record or the clock makes them fire.
         """
@@ -53,6 +57,11 @@ class Engine:
         turn: Turn | None = None
         try:
             document = customer.document or customer.open()
+            if document.merged is not None and document.merged.into:
+                target = merging.line_of(customer.id, vicinity.customer)[-1]
+                return self.handle(target, replace(record, customer=target.id), clock, vicinity)
+            if route.merges:
+                handlings += self._fire_line(record, vicinity)
             handling = Handling(customer.id, record.time, record.type, record.event_id)
             turn = Turn(self.program, customer.id, document, record.time, clock, record, handling, vicinity)
             handle.run(turn, record, route)
@@ -66,6 +75,11 @@ class Engine:
             handlings.append(handling)
         return handlings
 
+    def _fire_line(self, record: Record, vicinity: Vicinity) -> list[Handling]:
+        """Fire the timers of whom the record's customer is to be merged into: they come before its record, too (rule T3)."""
+        line = merging.line_of(record.payload.get("into"), vicinity.customer)
+        return self.fire(line[-1], record.time, vicinity) if line else []
+
     def redrive(self, customer: Customer, step: str, now: int, journey: str = "", vicinity: Vicinity = ALONE) -> list[Handling]:
         """Run parked instances again from the step at which they failed (rule A4), those of `journey` or of all.
 
@@ -75,6 +89,9 @@ class Engine:
         handlings = self.fire(customer, now, vicinity) if next_due(customer.stored) < now else []
         turn: Turn | None = None
         try:
+            merged = customer.open().merged
+            if merged is not None and merged.into:
+                return self.redrive(merging.line_of(customer.id, vicinity.customer)[-1], step, now, journey, vicinity)
             turn = Turn(self.program, customer.id, customer.open(), now, now, None, Handling(customer.id, now), vicinity)
             redrive.run(turn, step, journey)
             _keep(turn)

@@ -29,6 +29,15 @@ def watch(turn: Turn, journey: JourneyProgram, instance: Instance) -> None:
         turn.count(Count.FORGOTTEN_GOALS)
 
 
+def unite(turn: Turn, theirs: list[GoalWatch], ended: set[bytes]) -> None:
+    """Watch on for another id that is the same person, but not for instances that a merge has ended: no goal counts twice."""
+    watches = sorted((*turn.document.goals, *theirs), key=lambda one: one.entered)
+    kept = [one for one in watches if one.instance not in ended]
+    if len(kept) > WATCHES:
+        turn.count(Count.FORGOTTEN_GOALS, len(kept) - WATCHES)
+    turn.document.goals = kept[-WATCHES:]
+
+
 def keep_context(document: Document, instance: Instance, journey: JourneyProgram) -> None:
     """Keep the context of an instance that ends, where a goal it may still reach reads it."""
     for one in document.goals:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right, insort
 from collections.abc import Iterator, Mapping
+from heapq import merge
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator import names
@@ -86,6 +87,42 @@ def event_of(one: Remembered, customer: str) -> dict[str, Any]:
     if one.occurred_at:
         event[names.OCCURRED_AT] = one.occurred_at
     return event
+
+
+def unite(ours: Document, theirs: Document) -> None:
+    """Make one memory of those of two ids that are one person, in `ours`, before the instances are brought together.
+
+    Events keep the order that they have on each side, the sides fall in by time. So an instance that looks back to its entry
+    sees what the person has done since under either id, as far as it was remembered there.
+    """
+    if ours.memory is None and theirs.memory is None:
+        return
+    first, second = ours.memory or Memory(), theirs.memory or Memory()
+    events = list(merge(first.events, second.events, key=lambda one: one.time))
+    for document, own in ((ours, first.events), (theirs, second.events)):
+        mine = {id(one) for one in own}
+        for instance in document.instances:
+            instance.since = _since_among(events, mine, instance)
+    for number, one in enumerate(events, 1):
+        one.number = number
+    times = {
+        name: sorted(first.times.get(name, []) + second.times.get(name, []))[-MOST:] for name in {**first.times, **second.times}
+    }
+    ours.memory = Memory(len(events), events, times)
+
+
+def _since_among(events: list[Remembered], mine: set[int], instance: Instance) -> int:
+    """Give an instance's `since` for the places, from 1, that the events are about to have."""
+    last_before, is_kept = divmod(instance.since, 2)
+    place, is_entry = 0, False
+    for number, one in enumerate(events, 1):
+        if id(one) in mine:
+            if one.number > last_before:
+                break
+            place, is_entry = number, is_kept == 1 and one.number == last_before
+        elif one.time <= instance.started and not is_entry:
+            place = number
+    return 2 * place + is_entry
 
 
 def forget(turn: Turn) -> None:

@@ -11,6 +11,8 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from orchestrator import names
+from orchestrator.engine import erasure
 from orchestrator.engine.consent import ConsentRules
 from orchestrator.engine.effects import EFFECTS
 from orchestrator.engine.entries import refusals
@@ -153,7 +155,7 @@ def _entry_channels(journey: Journey, policy: Policy) -> tuple[str, ...]:
 class Route:
     """What one event type can touch."""
 
-    __slots__ = ("effect", "entries", "exits", "goals", "instances", "keep")
+    __slots__ = ("effect", "entries", "exits", "goals", "instances", "keep", "merges")
 
     def __init__(self) -> None:
         self.effect: Callable[[Turn], None] | None = None
@@ -162,6 +164,7 @@ class Route:
         self.entries: tuple[JourneyProgram, ...] = ()  # priority descending, then journey id (rule T7)
         self.keep: Keep | None = None  # what of it is remembered
         self.goals = False  # some goal counts it
+        self.merges = False  # it brings another customer in
 
 
 class Program:
@@ -185,11 +188,13 @@ class Program:
         self.live = {journey.id: journey for journey in live}
         self.keeps = keeps((*earlier, *topology.journeys), topology)
         self.routes: Mapping[str, Route] = self._routes(live)
+        self.places = erasure.places(topology)
 
     def _routes(self, live: list[JourneyProgram]) -> dict[str, Route]:
         routes: dict[str, Route] = {event_type: Route() for event_type in EFFECTS}
         for event_type, effect in EFFECTS.items():
             routes[event_type].effect = effect
+        routes[names.PROFILE_MERGED].merges = True
         for rule in self.sends.suppress:
             for event_type in rule.on:
                 route = routes.setdefault(event_type, Route())

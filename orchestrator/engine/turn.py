@@ -117,6 +117,12 @@ class Turn(Struct, eq=False):
             self._touch(other)
         return other
 
+    def become(self, customer_id: str, document: Document) -> None:
+        """Go on as another customer, whom the one at hand was merged into."""
+        self.customer = self.handling.customer = customer_id
+        self.document = document
+        self.forget_profile()
+
     def note(self, name: str) -> Customer:
         """Give a note of the partition, kept with this handling. Whoever asks sets its `stored`; it has no `document`."""
         note = self.vicinity.note(name)

@@ -28,8 +28,7 @@ def carry_out(turn: Turn, change: Consent) -> None:
         return
     for sent in contact.sent:
         if sent.status == OPEN and turn.now < sent.expires and _hits(turn, change, sent.channel, sent.purpose):
-            sent.status = CANCEL_ASKED
-            _ask_to_cancel(turn, sent)
+            ask_to_cancel(turn, sent, _REASON)
     held.cancel(turn, _REASON, lambda each: _hits(turn, change, each.action.channel, each.action.purpose))
 
 
@@ -39,14 +38,16 @@ def _hits(turn: Turn, change: Consent, channel: str, purpose: str) -> bool:
     return turn.program.consent.is_withdrawn(turn.document.consents, channel, purpose)
 
 
-def _ask_to_cancel(turn: Turn, sent: Sent) -> None:
+def ask_to_cancel(turn: Turn, sent: Sent, reason: str) -> None:
+    """Emit a command that cancels an emitted send, as far as its channel still can."""
+    sent.status = CANCEL_ASKED
     action_id, instance = uuid_text(sent.action), uuid_text(sent.instance)
     command = Action(
         "cancel", action_id, turn.customer, sent.journey, sent.version, instance, sent.step, sent.channel,
         created_at=turn.now, expires_at=sent.expires, purpose=sent.purpose, key=sent.key,
     )  # fmt: skip
     decision = Decision(
-        Kind.ACTION_CANCELLED, sent.journey, sent.version, instance, sent.key, step=sent.step, reason=_REASON,
+        Kind.ACTION_CANCELLED, sent.journey, sent.version, instance, sent.key, step=sent.step, reason=reason,
         channel=sent.channel, action_id=action_id,
     )  # fmt: skip
     turn.handling.actions.append(command)

@@ -109,12 +109,14 @@ class Randomize(Verb):
     def arrive(self, walk: Walk, step: StepProgram) -> Move:
         """Take the customer's arm; the first time in this experiment it is chosen, and logged as exposed (rule P3)."""
         plan: RandomizePlan = step.plan
-        experiment, arms = plan.settings.experiment, walk.turn.document.arms
+        experiment, document = plan.settings.experiment, walk.turn.document
+        arms = document.arms
         known = arms.get(experiment, "")
         name = known if known in plan.ways else choose(plan.settings, walk.turn.customer)
         arms[experiment] = name
         move, is_holdout = plan.ways[name]
         if not known:
+            document.exposed[experiment] = walk.turn.now
             walk.log(Kind.EXPOSED, step.id, detail={"experiment": experiment}).arm = name
         walk.log(Kind.BRANCH_TAKEN, step.id, detail={"experiment": experiment}).arm = name
         walk.instance.held_out = walk.instance.held_out or is_holdout

@@ -20,8 +20,8 @@ TOPIC = "customer.events"
 # What no producer can cause on the shipped topic: no shipped schema nests, and the others are the engine's own.
 NOT_FROM_PRODUCERS = {
     Reason.TOO_DEEP, Reason.KEY_MISSING, Reason.HANDLER_ERROR, Reason.LOOP, Reason.DOCUMENT_TOO_LARGE, Reason.CONTEXT_TOO_LARGE,
-    Reason.OUTPUT_TOO_LARGE, Reason.ACTION_FAILED, Reason.MERGE_CYCLE, Reason.ALERT, Reason.UNUSABLE_EVENT,
-    Reason.VERSION_MISSING,
+    Reason.OUTPUT_TOO_LARGE, Reason.ACTION_FAILED, Reason.MERGE_CYCLE, Reason.MERGE_ELSEWHERE, Reason.ALERT,
+    Reason.UNUSABLE_EVENT, Reason.VERSION_MISSING,
 }  # fmt: skip
 
 
