@@ -1,0 +1,1 @@
+"""A second, slow and obvious reading of the core rules, to compare the engine with."""
