@@ -43,7 +43,10 @@ def test_runbook_says_what_an_on_call_person_needs(capsys: pytest.CaptureFixture
     assert "- An event older than 1w starts nothing." in out
     assert "| `not_activated` | `first-login` | `auth.login` | 3d | `activated`, the next step |" in out
     assert "| `activated` | `time-to-try` | time | 1w | the next step |" in out
-    assert "| `not_activated` | `welcome` | `email` | `journeys.actions.email` | `welcome` | 1d |" in out
+    either = "`journeys.actions.email`, `journeys.actions.sms`"  # what `preferred` may be
+    assert f"| `not_activated` | `welcome` | `preferred` | {either} | `welcome` | 1d |" in out
+    assert "| `activated` | `choose-a-plan` | `email` | `journeys.actions.email` | `choose-a-plan` | 3d |" in out
+    assert "- Who was here before never enters again." in out
     for heading in ("Who enters", "What it does", "Where customers wait", "What goes out", "Why somebody did not enter"):
         assert f"\n## {heading}\n" in out
 
@@ -59,3 +62,14 @@ def test_a_runbook_leaves_out_what_cannot_happen(capsys: pytest.CaptureFixture[s
     assert "- `reentry`" in onboarding
     assert "- `reentry`" not in winback  # always allowed
     assert "- `too_old`" not in winback
+    cli.run(["runbook", str(ONBOARDING.with_name("payment-recovery.yaml"))])
+    recovery = capsys.readouterr().out
+    assert "- `cap`" in onboarding
+    assert "- `holdout`" not in onboarding  # the global holdout is for promotions
+    assert all(f"- `{reason}`" not in recovery for reason in ("cap", "suppression", "holdout"))  # its purpose is `service`
+    assert "| `support_needed` | `open-case` | `case-desk` | `journeys.actions.case-desk` | `open-case` | 15m |" in recovery
+    assert "- Outcomes of this journey: `closed`, `paid`, `written-off`." in recovery
+    cli.run(["runbook", str(ONBOARDING.with_name("welcome-offer.yaml"))])
+    offer = capsys.readouterr().out
+    assert "- `holdout`" in offer
+    assert "`not-interested`" in offer
