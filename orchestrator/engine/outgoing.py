@@ -65,8 +65,7 @@ def emit(turn: Turn, candidate: Candidate) -> None:
         return
     rules = turn.program.sends
     counting = rules.caps_of(action) if rules.caps else ()
-    if counting or rules.is_cancellable(action):
-        _remember(turn, action, max((caps.window_end(cap, turn.now, zone_of(turn)) for cap in counting), default=0))
+    _remember(turn, action, max((caps.window_end(cap, turn.now, zone_of(turn)) for cap in counting), default=0))
     if rules.notes_latest:
         latest = contact_of(turn.document).latest
         latest[action.channel] = max(turn.now, latest.get(action.channel, 0))

@@ -29,7 +29,6 @@ class SendRules:
         self.suppress = tuple(SuppressRule(rule) for rule in policy.suppress)
         self.messages = tuple(name for name, channel in policy.channels.items() if channel.kind == "message")
         self.notes_latest = any("sent_within" in expr.source for expr in expressions((topology, earlier)))
-        self._free = frozenset(name for name, purpose in policy.purposes.items() if purpose.consent == "not_required")
         self._holdout = HoldoutRule(policy)
         self._caps: dict[tuple[str, str], tuple[Cap, ...]] = {}
         # In the order of ruling A58: erased, holdout, no_channel, consent, suppression, duplicate_address; cap and quiet hours
@@ -52,10 +51,6 @@ class SendRules:
         if found is None:
             found = self._caps[pair] = tuple(cap for cap in self.caps if caps.covers(cap, *pair))
         return found
-
-    def is_cancellable(self, action: Action) -> bool:
-        """Tell whether a withdrawal of consent concerns the send (rule C3)."""
-        return action.purpose not in self._free
 
     def _is_suppressed(self, turn: Turn, action: Action) -> bool:
         return any(rule.blocks(turn, action) for rule in self.suppress)
