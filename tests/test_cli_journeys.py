@@ -21,6 +21,16 @@ def test_graph_draws_a_shipped_journey(capsys: pytest.CaptureFixture[str]) -> No
     assert "[*] --> s_not__activated: signup.created" in out
 
 
+def test_graph_draws_a_picture_without_a_browser(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["graph", "--format", "svg", str(ONBOARDING)]) == ExitCode.OK
+
+    out = capsys.readouterr().out
+    assert out.startswith("<svg ")
+    assert out.endswith("</svg>\n")
+    assert cli.run(["graph", "--format", "png", str(ONBOARDING)]) == ExitCode.USAGE
+    assert "'mermaid', 'svg'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", ["graph", "runbook"])
 def test_a_journey_that_is_wrong_or_not_there_is_told(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = tmp_path / "broken.yaml"
