@@ -14,7 +14,7 @@ from orchestrator.engine.handling import Action
 if TYPE_CHECKING:
     from orchestrator.engine.document import Document
 
-LATE_MS: Final = 86_400_000  # a record that comes late by so much still finds the sends that its own send must count
+LATE_MS: Final = 86_400_000  # a record that comes late by so much still finds the blocks it is under and the sends it must count
 CANCELLABLE: Final = 256  # emitted sends remembered only to be cancelled; beyond them the oldest is forgotten first
 QUIET_HOURS: Final = "quiet_hours"
 CAP: Final = "cap"
@@ -100,7 +100,7 @@ class Contact(Struct, array_like=True, gc=False):
 
     def tidy(self, now: int) -> None:
         """Drop what is over at `now`."""
-        self.blocks = {rule: block for rule, block in self.blocks.items() if now < block[1]}
+        self.blocks = {rule: block for rule, block in self.blocks.items() if now < block[1] + LATE_MS}
         self.sent = [sent for sent in self.sent if sent.matters(now)]
         surplus = sum(not sent.may_count(now) for sent in self.sent) - CANCELLABLE
         if surplus > 0:
