@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_runbook_says_what_an_on_call_person_needs(capsys: pytest.CaptureFixture
     assert "Owner: growth-team." in out
     assert '- On `signup.created`, when `event.plan != "internal"`.' in out
     assert "- An event older than 1w starts nothing." in out
-    assert "| `not_activated` | `first-login` | `auth.login` | 3d | `activated`, the next step |" in out
+    assert "| `not_activated` | `first-login` | `auth.login` | 3d | `activated`, `absent` |" in out
     assert "| `activated` | `time-to-try` | time | 1w | the next step |" in out
     either = "`journeys.actions.email`, `journeys.actions.sms`"  # what `preferred` may be
     assert f"| `not_activated` | `welcome` | `preferred` | {either} | `welcome` | 1d |" in out
@@ -83,3 +84,58 @@ def test_a_runbook_leaves_out_what_cannot_happen(capsys: pytest.CaptureFixture[s
     offer = capsys.readouterr().out
     assert "- `holdout`" in offer
     assert "`not-interested`" in offer
+
+
+def test_a_runbook_says_what_becomes_of_a_call_that_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "journeys"
+    folder.mkdir()
+    (tmp_path / "policy.yaml").write_text(
+        "channels: {desk: {topic: desk, kind: action}}\npurposes: {care: {consent: not_required, basis: contract}}\n"
+    )
+    journey = folder / "help.yaml"
+    text = """\
+journey: help
+version: 1
+purpose: care
+entry: {on: signup.created}
+exit: [{on: account.closed}]
+start: asking
+states:
+  asking:
+    on: [{event: auth.login, go: over}]
+    steps:
+      - {id: open-case, call: {action: open-case, timeout: 10m, retry: [{on: [busy], max_attempts: 4, interval: 5s}]}}
+      - {id: tell, call: {action: tell, await: false}}
+      - {id: stop, go: over}
+  over: {final: true}
+"""
+    journey.write_text(text)
+    assert cli.run(["runbook", str(journey)]) == ExitCode.OK
+    parked = capsys.readouterr().out
+    journey.write_text(text.replace("action: open-case,", "action: open-case, on_error: over,"))
+    assert cli.run(["runbook", str(journey)]) == ExitCode.OK
+    moved = capsys.readouterr().out
+
+    assert "- `open-case`: tried on `busy` up to 4 times in all, the second 5s later." in parked
+    assert "within 10m failed with `timeout`. After that the instance is parked, with the incident `action_failed`." in parked
+    assert "- `tell`: nobody waits for its answer" in parked
+    assert "`{at: 2h, redrive: {customer: c1, step: open-case}}`" in parked
+    assert "4. Until then these events still move or end it: `auth.login`, `account.closed`." in parked
+    assert "After that the instance goes to `over`." in moved
+    assert "parked instance" not in moved
+    assert "`action_failed`" not in moved
+
+
+def test_every_command_and_log_line_that_a_runbook_names_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    from orchestrator.cli import GROUPS
+
+    for path in sorted(ONBOARDING.parent.glob("*.yaml")):
+        if not path.stem.endswith(".scenario"):
+            assert cli.run(["runbook", str(path)]) == ExitCode.OK
+    out = capsys.readouterr().out
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "orchestrator" / "stream").glob("*.py"))
+
+    assert set(re.findall(r"`orchestrator (\w+)", out)) <= set(GROUPS)
+    for line in ("worker_ready", "restoring", "store_rebuilt", "kafka_unreachable", "commit_failed", "commit_slow"):
+        assert f"`{line}`" in out
+        assert f'"{line}"' in sources
