@@ -56,7 +56,7 @@ def test_runbook_says_what_an_on_call_person_needs(capsys: pytest.CaptureFixture
     assert "| `activated` | `time-to-try` | time | 1w | the next step |" in out
     either = "`journeys.actions.email`, `journeys.actions.sms`"  # what `preferred` may be
     assert f"| `not_activated` | `welcome` | `preferred` | {either} | `welcome` | 1d |" in out
-    assert "| `activated` | `choose-a-plan` | `email` | `journeys.actions.email` | `choose-a-plan` | 3d |" in out
+    assert "| `activated` | `choose-a-plan` | `email` | `journeys.actions.email` | `choose-a-plan` | 1d |" in out
     assert "- Who was here before never enters again." in out
     for heading in ("Who enters", "What it does", "Where customers wait", "What goes out", "Why somebody did not enter"):
         assert f"\n## {heading}\n" in out
