@@ -12,6 +12,7 @@ from orchestrator.language.mermaid import mermaid
 from orchestrator.language.model import Journey, Policy, Step, Topology
 from orchestrator.language.verb import Target
 from orchestrator.names import Kind, Reason
+from orchestrator.operate.troubles import failing_calls, signs_of_life, stopping
 
 # Why an event does not start an instance (rule E1), in the order in which it is asked.
 REFUSALS: Final = {
@@ -39,7 +40,7 @@ INCIDENTS: Final = {
     Reason.CONTEXT_TOO_LARGE: "an instance kept more than `limits.context_bytes`: keep less, or raise the limit",
     Reason.VERSION_MISSING: "an instance stands on a version that is not loaded: put that version's file back",
     Reason.HANDLER_ERROR: "a fault of the engine: the customer is as before the record; report it with the incident's text",
-    Reason.ACTION_FAILED: "a call failed for good and its instance stands still: repair the service",
+    Reason.ACTION_FAILED: "a call failed for good and its instance is parked: see above",
     Reason.ALERT: "the journey itself asks for attention; its message says why",
 }
 
@@ -53,6 +54,7 @@ def runbook(journey: Journey, topology: Topology) -> str:
         *_waits(journey),
         *_actions(journey, topology),
         *_refusals(journey, topology.policy),
+        *stopping(journey, topology.streams),
         *_numbers(journey, topology),
     ]
     return "\n".join(blocks).rstrip() + "\n"
@@ -175,11 +177,7 @@ def _when_actions_fail(journey: Journey, rows: list[tuple[str, Step]], policy: P
     yield ""
     yield from (f"   - `{reason}`: {SUPPRESSIONS[reason]}" for reason in asked)
     yield ""
-    for _, step in rows:
-        if step.verb == "call":
-            after = f"the instance goes to `{step.settings.on_error}`" if step.settings.on_error else "the instance stands still"
-            yield f"When `{step.id}` fails for good, {after}."
-            yield ""
+    yield from failing_calls(journey)
 
 
 def _can_be_suppressed(reason: str, journey: Journey, rows: list[tuple[str, Step]], policy: Policy) -> bool:
@@ -239,7 +237,7 @@ def _numbers(journey: Journey, topology: Topology) -> Iterator[str]:
         yield f"- Outcomes of this journey: {_codes(tuple(outcomes))}."
     if journey.goals:
         yield f"- Goals: {_codes(tuple(goal.id for goal in journey.goals))}."
-    yield f"- The lag of consumer group `{streams.app}`: while it grows, everything here is late, and nothing is lost."
+    yield from signs_of_life(streams)
     yield f"- Incidents on `{streams.incidents}`:"
     yield from (f"  - `{reason}`: {text}" for reason, text in INCIDENTS.items() if _can_happen(reason, journey))
     yield ""
@@ -252,7 +250,9 @@ def _can_happen(reason: str, journey: Journey) -> bool:
     verbs = {step.verb for _, step in _steps(journey)}
     asked = {
         Reason.KEY_MISSING: journey.entry.key is not None,
-        Reason.ACTION_FAILED: "call" in verbs,
+        Reason.ACTION_FAILED: any(
+            step.verb == "call" and step.settings.awaited and not step.settings.on_error for _, step in _steps(journey)
+        ),
         Reason.ALERT: "alert" in verbs,
     }
     return asked.get(reason, True)
