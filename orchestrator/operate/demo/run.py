@@ -34,8 +34,7 @@ from orchestrator.wire.lines import EventLine
 STUCK_S: Final = 30.0
 _LOOK_S: Final = 0.1
 # With no news for so long, nobody waits for a timer that is due (journeys may rest), nor for a call's next attempt.
-_QUIET_S: Final = 5.0
-_LIVE_QUIET_S: Final = 2.0
+_QUIET_S: Final = 2.0
 _RETRY_S: Final = 15.0
 LIVE_FILE: Final = "live.jsonl"
 _OWN_FILES: Final = frozenset({EVENTS_FILE, LIVE_FILE, "actions.jsonl", "decisions.jsonl", "worker.log", "channels.log"})
@@ -215,9 +214,7 @@ class _Demo:
     @property
     def _patience_s(self) -> float:
         """How long no news means that nothing comes any more: a call may be between two attempts."""
-        if self._tally.calls_open > 0:
-            return _RETRY_S
-        return _LIVE_QUIET_S if self._live else _QUIET_S
+        return _QUIET_S if self._tally.calls_open == 0 else _RETRY_S
 
     def _mark(self) -> tuple[int, int, int, int]:
         """Something that changes whenever the run gets on; cycles and decisions do not count, as a worker may repeat itself."""
