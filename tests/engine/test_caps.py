@@ -189,6 +189,21 @@ def test_a06_timers_of_one_instant_are_arbitrated_together() -> None:
     assert emitted(w) == [("zz", offset_ms("1h"))]
 
 
+def test_a06_k2_a_held_send_and_a_timers_send_of_one_instant_compete_by_priority() -> None:
+    # sent 0h | wanted, held 1h ----------> 1d: free, and a timer of another journey wants the slot at that very instant
+    low = mail("low", on="start", priority=10, more=", expires: 3d").replace(
+        "- {id: mail,", "- {id: wait, delay: 1d}\n              - {id: mail,"
+    )
+    w = world(mail("first", on="first"), mail("held", on="hold", priority=90), low, caps=HOLDING)
+    w.event("first", "0s")
+    w.event("start", "0s")
+    w.event("hold", "1h")
+    w.until("1d")
+    assert emitted(w) == [("first", 0), ("held", offset_ms("1d"))]
+    w.until("2d")
+    assert emitted(w)[2:] == [("low", offset_ms("2d"))]
+
+
 TWO_WAYS = """
 journey: j
 version: 1

@@ -123,6 +123,7 @@ def test_k1_a60_a_held_send_has_its_slot_from_the_decision_and_its_window_runs_f
     for at in ("23h", "55h", "56h-1ms", "56h"):
         w.event("text", at)
     assert emitted(w) == [("j", offset_ms("32h")), ("text", offset_ms("56h"))]
+    assert [action.created_at - START for action in w.actions] == [offset_ms("32h"), offset_ms("56h")]
 
 
 def test_k1_a_slot_of_a_held_send_that_expires_is_given_back() -> None:
