@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 
 import pytest
@@ -81,3 +82,20 @@ def test_waiting_for_a_broker_logs_nothing_beside_what_it_says(caplog: pytest.Lo
 
     assert len(said) == 1
     assert caplog.records == []
+
+
+def test_of_failed_connections_one_line_in_a_while_is_logged_with_how_many_there_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(kafka.time, "monotonic", lambda: now[0])
+    sparse = kafka._Sparse(every_s=10.0)
+
+    def told(text: str) -> str | None:
+        record = logging.LogRecord("librdkafka", logging.ERROR, "", 0, "%s", (text,), None)
+        return record.getMessage() if sparse.filter(record) else None
+
+    assert told("FAIL [c] refused") == "FAIL [c] refused"
+    assert [told("FAIL [c] refused") for _ in range(3)] == [None] * 3
+    assert told("SESSTMOUT [c] gone") == "SESSTMOUT [c] gone"
+    now[0] += 10
+    assert told("FAIL [c] refused") == "FAIL [c] refused (and 3 lines like it before)"
+    assert told("FAIL [c] refused") is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from faust.types import TP
 
-from orchestrator.errors import WorkerFenced
-from orchestrator.stream.commit import Outcome, Produce, TransactionalProducer
+from orchestrator.errors import Unreachable, WorkerFenced
+from orchestrator.stream import commit as commit_module
+from orchestrator.stream.commit import Interrupted, Outcome, Produce, TransactionalProducer
 from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.positions import metadata_of
 from orchestrator.stream.worker import JourneyWorker, WorkerConfig
@@ -39,6 +41,17 @@ class Lossy:
         if self._after:
             self._producer.commit_transaction(timeout)
         raise NO_ANSWER
+
+
+class Stuck(Lossy):
+    """A producer whose sending of offsets never comes back, as librdkafka's when the group's coordinator was struck off."""
+
+    def __init__(self, producer: Any) -> None:
+        super().__init__(producer, after=False)
+        self.let_go = Event()
+
+    def send_offsets_to_transaction(self, *_: Any) -> None:
+        self.let_go.wait()
 
 
 class FakeApp:
@@ -155,6 +168,52 @@ def test_i3_an_unknown_commit_that_did_not_land_is_dropped_and_done_again(rig: R
     assert rig.cycles == [2, 2]
     assert len(rig.stage.journal()) == 4
     _assert_a_rebuilt_store_agrees(rig)
+
+
+def test_t6_a_sending_of_offsets_that_never_ends_is_given_up_and_the_cycle_done_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit_module, "OFFSETS_TIMEOUT_S", 0.1)
+    stuck = Stuck(rig.worker._producer._producer)
+
+    def stick() -> None:
+        rig.worker._producer._producer = stuck
+
+    async def again() -> None:
+        await _two_cycles(rig, stick)
+        assert rig.cycles == [1, 1]
+        rig.handle(1)
+        await rig.commit()
+
+    try:
+        _run(again())
+    finally:
+        stuck.let_go.set()
+    assert rig.cycles == [2, 2]
+    assert len(rig.stage.journal()) == 4
+    _assert_a_rebuilt_store_agrees(rig)
+
+
+def test_t6_a_producer_that_saw_all_brokers_go_is_not_used_again(rig: Rig) -> None:
+    before = rig.worker._producer._producer
+    rig.worker._producer._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    rig.handle(0)
+    _run(rig.commit())
+    assert rig.cycles == [1, 1]
+    assert rig.worker._producer._producer is not before
+
+
+def test_an_opening_without_an_answer_ends_when_the_worker_stops() -> None:
+    producer = TransactionalProducer({"bootstrap.servers": "127.0.0.1:1", "transactional.id": "t"}, "c", lambda: True)
+    with pytest.raises(Interrupted):
+        producer.open()
+
+
+def test_an_opening_without_an_answer_says_what_to_check() -> None:
+    producer = TransactionalProducer({"bootstrap.servers": "127.0.0.1:1", "transactional.id": "t"}, "c")
+    with pytest.raises(Unreachable, match="did not open a transaction") as caught:
+        producer.open(0.5)
+    assert caught.value.where == "127.0.0.1:1"
 
 
 def _assert_a_rebuilt_store_agrees(rig: Rig) -> None:
