@@ -22,6 +22,7 @@ _PROBE_S: Final = 2.0
 _PAUSE_S: Final = 0.5
 _POLL_S: Final = 0.2
 _BATCH: Final = 1_000
+_RECONNECT_MS: Final = 1_000  # librdkafka's own 10 s keep a client away from a broker that is back
 
 _log: Final = logging.getLogger("orchestrator.librdkafka")
 _log.addHandler(logging.NullHandler())  # without any handler Python prints warnings to stderr
@@ -49,7 +50,7 @@ def consumer(conf: Conf) -> Consumer:
 
 def _made(client: Any, conf: Conf) -> Any:
     try:
-        return client({"logger": _log, **conf})
+        return client({"logger": _log, "reconnect.backoff.max.ms": _RECONNECT_MS, **conf})
     except KafkaException as error:
         raise UsageError(
             f"Kafka setting refused: {error.args[0].str()}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +10,19 @@ import typer
 
 from orchestrator.cli import common
 
+
+class Format(StrEnum):
+    """What to draw."""
+
+    MERMAID = "mermaid"
+    SVG = "svg"
+
+
 JourneyFile = Annotated[Path, typer.Argument(metavar="JOURNEY.yaml", help="A journey file.")]
+Drawn = Annotated[Format, typer.Option("--format", help="Text for Markdown, or a picture.")]
 EXAMPLES = common.examples(
-    "orchestrator graph topologies/journeys/onboarding.yaml", "orchestrator graph journeys/onboarding.yaml > onboarding.mmd"
+    "orchestrator graph topologies/journeys/onboarding.yaml",
+    "orchestrator graph --format svg topologies/journeys/onboarding.yaml > onboarding.svg",
 )
 
 
@@ -20,16 +31,23 @@ def register(app: typer.Typer) -> None:
     app.command("graph", epilog=EXAMPLES)(graph)
 
 
-def graph(journey: JourneyFile) -> None:
-    """Draw a journey's states and transitions as a Mermaid diagram.
+def graph(journey: JourneyFile, drawn: Drawn = Format.MERMAID) -> None:
+    """Draw a journey's states and transitions.
 
-    GitHub, GitLab and most wikis show it when it stands in a Markdown block that begins with ```mermaid.
+    GitHub, GitLab and most wikis show Mermaid text that stands in a Markdown block beginning with ```mermaid. An SVG picture is
+    shown by any browser.
 
     Exit status: 0 drawn, 1 the journey does not validate, 2 there is no such file.
     """
     from orchestrator.cli.journeys import load_journey
+
+    found, _ = load_journey(journey)
+    if drawn is Format.SVG:
+        from orchestrator.operate.diagram.svg import svg
+
+        typer.echo(svg(found), nl=False)
+        return
     from orchestrator.engine.verbs import TABLE
     from orchestrator.language.mermaid import mermaid
 
-    found, _ = load_journey(journey)
     typer.echo(mermaid(found, TABLE), nl=False)

@@ -107,6 +107,14 @@ def _print_journeys(loaded: list[Loaded], counts: list[str]) -> None:
         own_steps = sum(len(state.steps) for state in journey.states.values())
         sizes = f"{_count(len(journey.states), 'state'):>9}  {_count(own_steps, 'step'):>8}"
         typer.echo(f"  {f'{journey.id} v{journey.version}':<{width}}  {sizes}  {journey.title}".rstrip())
+    for remark in _remarks(loaded):
+        typer.echo(f"note: {remark}")
+
+
+def _remarks(loaded: list[Loaded]) -> list[str]:
+    from orchestrator.language.remarks import remarks
+
+    return list(dict.fromkeys(remark for each in loaded if each.topology is not None for remark in remarks(each.topology)))
 
 
 def _count(n: int, word: str) -> str:
@@ -121,6 +129,7 @@ def _document(loaded: list[Loaded], schema_errors: list[str]) -> dict[str, Any]:
         "errors": errors,
         "warnings": len(problems) + len(schema_errors) - errors,
         "schema_errors": schema_errors,
+        "notes": _remarks(loaded),
         "problems": [
             {
                 "path": problem.place.path,

@@ -1,4 +1,4 @@
-"""Sends, from what a step wants to what goes out (rules C2, K1, K2, K4; rulings A07, A58, A61).
+"""Sends, from what a step wants to what goes out (rules C2, K1, K2, K4, X2; rulings A07, A58, A61).
 
 Two moments. At the step, the policy's judgements say at once whether the send is suppressed, so that `on_suppressed` can act. At
 the end of the handling, `settle` puts what is left in order, and caps and quiet hours decide over each.
@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.engine import caps, held
-from orchestrator.engine.contact import CAP, QUIET_HOURS
+from orchestrator.engine import caps, held, rates
+from orchestrator.engine.addresses import DUPLICATE
+from orchestrator.engine.contact import CAP, QUIET_HOURS, RATE
 from orchestrator.engine.customer_clock import zone_of
 from orchestrator.engine.moves import NEXT
 from orchestrator.engine.outgoing import Candidate, emit, log
@@ -22,12 +23,19 @@ if TYPE_CHECKING:
     from orchestrator.language.model import Cap
 
 
-def suppression(turn: Turn, action: Action) -> str:
-    """Give the first reason to suppress a send, "" for none; fills in the consent used."""
-    for reason, stands_against in turn.program.sends.judgements:
+def suppression(turn: Turn, action: Action) -> tuple[str, str]:
+    """Give the first reason to suppress a send, "" for none, and the note in which it then claims its address, if in any.
+
+    Fills in the consent used.
+    """
+    rules = turn.program.sends
+    for reason, stands_against in rules.judgements:
         if stands_against(turn, action):
-            return reason
-    return ""
+            return reason, ""
+    address = "" if rules.addresses is None else rules.addresses.note_of(turn, action)
+    if address and rules.addresses is not None and rules.addresses.is_claimed(turn, address):
+        return DUPLICATE, ""
+    return "", address
 
 
 def settle(turn: Turn) -> None:
@@ -54,22 +62,37 @@ def _rank(candidate: Candidate) -> tuple[int, int, str]:
 def _decide(turn: Turn, candidate: Candidate) -> bool:
     """Emit or hold a send; False where it is suppressed."""
     rules, action = turn.program.sends, candidate.action
-    if action.kind == "call":  # no consent, caps or quiet hours for calls (ruling A95)
-        emit(turn, candidate)
-        return True
-    if rules.caps:
-        over = _caps_over(turn, action)
-        if over:
-            return _hold_for_caps(turn, candidate, over)
-    if rules.quiet:
-        quiet = quiet_until(turn, action)
-        if quiet is not None:
-            held.hold(turn, candidate, QUIET_HOURS, quiet)
+    if action.kind == "send":  # no caps or quiet hours for calls (ruling A95)
+        if rules.caps:
+            over = _caps_over(turn, action)
+            if over:
+                return _hold_for_caps(turn, candidate, over)
+        if rules.quiet:
+            quiet = quiet_until(turn, action)
+            if quiet is not None:
+                held.hold(turn, candidate, QUIET_HOURS, quiet)
+                return True
+    if rules.rates:
+        place = rates.place_of(turn, candidate)
+        if place is not None:
+            _postpone(candidate, place)
+            held.hold(turn, candidate, RATE, place)
             return True
     if candidate.walk is None:
         log(turn, candidate, Kind.ACTION_RELEASED, CAP)
     emit(turn, candidate)
     return True
+
+
+def _postpone(candidate: Candidate, place: int) -> None:
+    """Let the time of a call, and of the instance that waits for its answer, run from when it leaves (ruling A91)."""
+    action, walk = candidate.action, candidate.walk
+    if action.kind != "call" or walk is None:
+        return
+    delay = max(place - action.created_at, 0)
+    if walk.instance.step == action.step and walk.instance.due == action.expires_at:
+        walk.instance.due += delay
+    action.expires_at += delay
 
 
 def _caps_over(turn: Turn, action: Action) -> tuple[Cap, ...]:
@@ -87,6 +110,8 @@ def _hold_for_caps(turn: Turn, candidate: Candidate, over: tuple[Cap, ...]) -> b
     until = min(until, candidate.until or until)
     if skipping is not None or until <= turn.now:
         log(turn, candidate, Kind.ACTION_SUPPRESSED, CAP).detail = {"cap": (skipping or over[0]).id}
+        if candidate.address and turn.program.sends.addresses is not None:
+            turn.program.sends.addresses.freed(turn, candidate.address, candidate.action)
         return False
     zone = zone_of(turn)
     held.hold(turn, candidate, CAP, max(caps.frees_at(cap, turn.document.contact, turn.now, zone) for cap in over), until)

@@ -1,7 +1,7 @@
 """Frequency caps: how many slots of a window are taken, and when one comes free (rules K1, K3, K4; rulings A60-A63).
 
-An emitted send takes a slot from the instant at which it left. One that is held for quiet hours has its slot the whole time that
-it is held, because it may leave at any later instant; so no window can end up with more than its limit.
+An emitted send takes a slot from the instant at which it left. One that is held, for anything but a cap, has its slot the whole
+time that it is held, because it may leave at any later instant; so no window can end up with more than its limit.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.engine.contact import QUIET_HOURS, Contact, Sent
+from orchestrator.engine.contact import Contact, Sent
 from orchestrator.engine.customer_clock import instant
 from orchestrator.engine.document import NEVER
 from orchestrator.engine.local_time import local_day
@@ -62,7 +62,7 @@ def _sent(cap: Cap, contact: Contact, now: int, zone: ZoneInfo) -> list[Sent]:
 
 
 def _held(cap: Cap, contact: Contact) -> list[Held]:
-    return [held for held in contact.held if held.reason == QUIET_HOURS and covers(cap, held.action.channel, held.action.purpose)]
+    return [held for held in contact.held if held.has_slot and covers(cap, held.action.channel, held.action.purpose)]
 
 
 def _calendar(cap: Cap, now: int, zone: ZoneInfo) -> tuple[int, int]:

@@ -14,10 +14,11 @@ from orchestrator.engine.handling import Action
 if TYPE_CHECKING:
     from orchestrator.engine.document import Document
 
-LATE_MS: Final = 86_400_000  # a record that comes late by so much still finds the sends that its own send must count
+LATE_MS: Final = 86_400_000  # a record that comes late by so much still finds the blocks it is under and the sends it must count
 CANCELLABLE: Final = 256  # emitted sends remembered only to be cancelled; beyond them the oldest is forgotten first
 QUIET_HOURS: Final = "quiet_hours"
 CAP: Final = "cap"
+RATE: Final = "rate"
 
 # What is known of an emitted send.
 OPEN: Final = 0  # no outcome came
@@ -54,10 +55,10 @@ class Sent(Struct, array_like=True, gc=False):
 
 
 class Held(Struct, array_like=True, gc=False):
-    """A send that waits beside its instance (ruling A12), for `reason` QUIET_HOURS or CAP. Times are ms UTC.
+    """A send that waits beside its instance (ruling A12), for `reason` QUIET_HOURS, CAP or RATE; for RATE also a call.
 
-    `look_at` is when it is looked at again; `until` the last instant at which a cap may let it go. `state` is where the instance
-    stood when its step decided on the send. Held for quiet hours it has its cap slot, held for a cap it has none.
+    Times are ms UTC: `look_at` is when it is looked at again; `until` the last instant at which a cap may let it go. `state` is
+    where the instance stood when its step decided on the send. `address` is the note that has its claim, if any (rule X1).
     """
 
     action: Action
@@ -67,6 +68,12 @@ class Held(Struct, array_like=True, gc=False):
     reason: str
     look_at: int
     until: int = 0
+    address: str = ""
+
+    @property
+    def has_slot(self) -> bool:
+        """Whether it has taken its cap slots: it has, unless it waits for them."""
+        return self.reason != CAP and self.action.kind == "send"
 
 
 class Contact(Struct, array_like=True, gc=False):
@@ -94,7 +101,7 @@ class Contact(Struct, array_like=True, gc=False):
     def tidy(self, now: int) -> None:
         """Drop what is over at `now`."""
         if self.blocks:
-            self.blocks = {rule: block for rule, block in self.blocks.items() if now < block[1]}
+            self.blocks = {rule: block for rule, block in self.blocks.items() if now < block[1] + LATE_MS}
         self.sent = [sent for sent in self.sent if sent.matters(now)]
         if len(self.sent) <= CANCELLABLE:
             return

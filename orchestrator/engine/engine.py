@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 from types import TracebackType
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -20,7 +21,9 @@ from orchestrator.engine.vicinity import ALONE, NOTE_TIMERS, Vicinity, is_note, 
 from orchestrator.language.model import Journey, Topology
 from orchestrator.names import Reason
 
-__all__ = ["NEVER", "Customer", "Engine", "next_due"]
+__all__ = ["NEVER", "SEMANTICS", "Customer", "Engine", "next_due"]
+
+SEMANTICS: Final = 1  # raised when the same history gives other decisions, actions or documents than before
 
 
 class Engine:

@@ -81,7 +81,7 @@ class Handling(Struct, gc=False):
     """The outputs of one handling, in order. `at` is the record's time or the timers' due instant, ms UTC.
 
     `counts` holds what is counted and is no decision, by `names.Count`. `profile` holds what journeys set in the profile, to be
-    published as a profile change (ruling A88).
+    published as a profile change (ruling A88). `joined` is the id that the record merged into `customer`, "" for none.
     """
 
     customer: str
@@ -93,3 +93,4 @@ class Handling(Struct, gc=False):
     incidents: list[Incident] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     profile: dict[str, Any] = field(default_factory=dict)
+    joined: str = ""

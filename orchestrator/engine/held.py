@@ -1,12 +1,12 @@
-"""Sends that wait beside their instance: held, looked at again, released, cancelled (rules C3, K4, Q1; rulings A12, A13, A65)."""
+"""Sends that wait beside their instance: held, looked at again, released, cancelled (C3, K4, Q1, X2; rulings A12, A13, A65)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.engine import outgoing
-from orchestrator.engine.contact import CAP, QUIET_HOURS, Contact, Held, contact_of, tidy
+from orchestrator.engine import outgoing, rates
+from orchestrator.engine.contact import CAP, QUIET_HOURS, RATE, Contact, Held, contact_of, tidy
 from orchestrator.engine.document import NEVER
 from orchestrator.engine.identity import uuid_text
 from orchestrator.engine.quiet import quiet_until
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.outgoing import Candidate
     from orchestrator.engine.turn import Turn
 
-EXPIRED: Final = {QUIET_HOURS: "quiet_hours_expired", CAP: "cap"}
+EXPIRED: Final = {QUIET_HOURS: "quiet_hours_expired", CAP: "cap", RATE: "rate"}
 
 
 def hold(turn: Turn, candidate: Candidate, reason: str, release: int, until: int = 0) -> None:
@@ -27,16 +27,19 @@ def hold(turn: Turn, candidate: Candidate, reason: str, release: int, until: int
         return
     action = candidate.action
     look_at = min(release, action.expires_at, until or NEVER)
-    contact_of(turn.document).keep(Held(action, candidate.decided, candidate.state, candidate.priority, reason, look_at, until))
+    held = Held(action, candidate.decided, candidate.state, candidate.priority, reason, look_at, until, candidate.address)
+    contact_of(turn.document).keep(held)
+    addresses = turn.program.sends.addresses
+    if candidate.address and addresses is not None:
+        addresses.held(turn, candidate.address, action)
     if reason != candidate.held_for:  # looked at again and still over its cap, it goes on being held
         outgoing.log(turn, candidate, Kind.ACTION_HELD, reason).detail = {"deadline": str(look_at)}
 
 
 def release(turn: Turn) -> None:
-    """Look at what is due: let go what waited for the end of quiet hours, in the order decided; offer the rest to arbitration.
+    """Look at what is due: what waited for a cap competes with the handling's other sends (rule K2, ruling A06), the rest goes.
 
-    A send that waited for quiet hours has its cap slot, so nothing can be in its way. One that waited for a cap competes with
-    the handling's other sends (rule K2, ruling A06).
+    A send that waited for quiet hours or its channel's rate has its cap slots, so they leave in the order decided.
     """
     contact = turn.document.contact
     if contact is None:
@@ -54,23 +57,37 @@ def release(turn: Turn) -> None:
             contact.held.remove(held)
             turn.pending.append(candidate)
         else:
+            contact.held.remove(held)
             _let_go(turn, held, candidate)
     tidy(turn.document, turn.now)
 
 
 def _let_go(turn: Turn, held: Held, candidate: Candidate) -> None:
-    """Release after quiet hours; where the customer's zone has changed meanwhile, they may go on."""
-    quiet = quiet_until(turn, held.action)
+    """Release a send, unless it is quiet (again: the zone may have changed) or, after that, the channel's rate is used up."""
+    quiet = None if held.action.kind == "call" else quiet_until(turn, held.action)
     if quiet is not None:
-        held.look_at = min(quiet, held.action.expires_at)
+        if held.reason == RATE:
+            rates.give_up(turn, held)
+        hold(turn, candidate, QUIET_HOURS, quiet)
         return
-    contact_of(turn.document).held.remove(held)
+    if held.reason == RATE:
+        rates.leave(turn, held)
+    else:
+        place = rates.place_of(turn, candidate)
+        if place is not None:
+            hold(turn, candidate, RATE, place)
+            return
     outgoing.log(turn, candidate, Kind.ACTION_RELEASED, held.reason)
     outgoing.emit(turn, candidate)
 
 
 def _stands_against(turn: Turn, held: Held) -> str:
-    """Give why a held send may not go any more: expired, consent, suppression (rulings A59, A65). Exits have cancelled it."""
+    """Give why a held send may not go any more: expired, consent, suppression (rulings A59, A65). Exits have cancelled it.
+
+    Nothing stands against a call: its time runs from its leaving (rulings A91, A95).
+    """
+    if held.action.kind == "call":
+        return ""
     if held.action.expires_at <= turn.now:
         return EXPIRED[held.reason]
     for reason, stands_against in turn.program.sends.again:
@@ -91,10 +108,15 @@ def cancel(turn: Turn, reason: str, is_meant: Callable[[Held], bool]) -> None:
 
 
 def _remove(turn: Turn, contact: Contact, held: Held) -> None:
-    """Take a held send out for good; one that waited for quiet hours had a slot, which others may wait for."""
+    """Take a held send out for good, and give back what it had: its cap slots, which others may wait for, its address."""
     contact.held.remove(held)
-    if held.reason == QUIET_HOURS:
+    if held.reason == RATE:
+        rates.give_up(turn, held)
+    if held.has_slot:
         contact.wake(turn.now)
+    addresses = turn.program.sends.addresses
+    if held.address and addresses is not None:
+        addresses.freed(turn, held.address, held.action)
 
 
 def drop(turn: Turn, instance: bytes, reason: str) -> None:

@@ -81,6 +81,7 @@ def _move(turn: Turn, target: Customer) -> None:
     turn.document.clear()
     turn.document.merged = Merged(into=target.id)
     turn.become(target.id, target.open())
+    turn.handling.joined = name
     ended = union.unite(turn, theirs)
     _take_name(turn, name, theirs.merged)
     for instance in ended:

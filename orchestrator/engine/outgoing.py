@@ -24,7 +24,7 @@ class Candidate(Struct, eq=False):
 
     `state` is where the instance stood at the step, `otherwise` what the instance does if the send loses now. `walk` is None for
     one that was held: its instance has gone on. `until` is then how long a cap may go on holding it, 0 for a new one, and
-    `held_for` why it was held.
+    `held_for` why it was held. `address` is the note in which it claims its address, "" for none (rule X1).
     """
 
     action: Action
@@ -35,13 +35,16 @@ class Candidate(Struct, eq=False):
     otherwise: Move = NEXT
     until: int = 0
     held_for: str = ""
+    address: str = ""
     may_wait: bool = True
     is_overtaken: bool = False  # an earlier send of its instance lost, and took the instance elsewhere
 
 
 def again(held: Held) -> Candidate:
     """Give a held send as a candidate."""
-    return Candidate(held.action, held.state, held.priority, held.decided, until=held.until, held_for=held.reason)
+    return Candidate(
+        held.action, held.state, held.priority, held.decided, until=held.until, held_for=held.reason, address=held.address
+    )  # fmt: skip
 
 
 def log(turn: Turn, candidate: Candidate, kind: str, reason: str = "") -> Decision:
@@ -64,9 +67,10 @@ def emit(turn: Turn, candidate: Candidate) -> None:
     if action.kind != "send":
         return
     rules = turn.program.sends
+    if candidate.address and rules.addresses is not None:
+        rules.addresses.emitted(turn, candidate.address, action)
     counting = rules.caps_of(action) if rules.caps else ()
-    if counting or rules.is_cancellable(action):
-        _remember(turn, action, max((caps.window_end(cap, turn.now, zone_of(turn)) for cap in counting), default=0))
+    _remember(turn, action, max((caps.window_end(cap, turn.now, zone_of(turn)) for cap in counting), default=0))
     if rules.notes_latest:
         latest = contact_of(turn.document).latest
         latest[action.channel] = max(turn.now, latest.get(action.channel, 0))

@@ -172,13 +172,12 @@ class Program:
 
     def __init__(self, topology: Topology, earlier: Iterable[Journey] = (), share: Fraction = Fraction(1)) -> None:
         """`earlier` are versions that only running instances still need; `share` is a partition's part of cluster-wide rates."""
-        self.share = share
         self.policy = topology.policy
         self.consent = ConsentRules(topology.policy)
         services = [name for name, channel in topology.policy.channels.items() if channel.kind == "action"]
         self.service = services[0] if len(services) == 1 else ""  # where calls go that name no channel (ruling A95)
         earlier = tuple(earlier)
-        self.sends = SendRules(topology, earlier)
+        self.sends = SendRules(topology, earlier, share)
         self.journeys: dict[tuple[str, int], JourneyProgram] = {}
         for journey in (*earlier, *topology.journeys):
             self.journeys[journey.id, journey.version] = JourneyProgram(journey, topology.policy)

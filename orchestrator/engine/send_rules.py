@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from orchestrator.engine import caps
+from orchestrator.engine.addresses import AddressRule
 from orchestrator.engine.holdout import HOLDOUT, HoldoutRule
+from orchestrator.engine.rates import Pace
 from orchestrator.engine.suppress import SuppressRule
 from orchestrator.language.model import Cap, Expr, Journey, Topology
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from orchestrator.engine.handling import Action
     from orchestrator.engine.turn import Turn
 
@@ -22,18 +26,20 @@ Judgement = tuple[str, Callable[["Turn", "Action"], bool]]
 class SendRules:
     """The rules of one topology. A policy without a rule has no judgement for it, and asks nothing."""
 
-    def __init__(self, topology: Topology, earlier: tuple[Journey, ...]) -> None:
+    def __init__(self, topology: Topology, earlier: tuple[Journey, ...], share: Fraction) -> None:
+        """`share` is the partition's part of the channels' rates."""
         policy = topology.policy
         self.caps = policy.caps
         self.quiet = {name: channel.quiet_hours for name, channel in policy.channels.items() if channel.quiet_hours is not None}
+        self.rates = {name: Pace(channel.rate, share) for name, channel in policy.channels.items() if channel.rate is not None}
+        self.addresses = None if policy.dedupe_addresses is None else AddressRule(policy.dedupe_addresses, policy.channels)
         self.suppress = tuple(SuppressRule(rule) for rule in policy.suppress)
         self.messages = tuple(name for name, channel in policy.channels.items() if channel.kind == "message")
         self.notes_latest = any("sent_within" in expr.source for expr in expressions((topology, earlier)))
-        self._free = frozenset(name for name, purpose in policy.purposes.items() if purpose.consent == "not_required")
         self._holdout = HoldoutRule(policy)
         self._caps: dict[tuple[str, str], tuple[Cap, ...]] = {}
-        # In the order of ruling A58: erased, holdout, no_channel, consent, suppression, duplicate_address; cap and quiet hours
-        # are decided at the end of the handling.
+        # In the order of ruling A58: erased, holdout, no_channel, consent, suppression, then the address; cap, quiet hours and
+        # rate are decided at the end of the handling.
         self.again: tuple[Judgement, ...] = (
             ("no_channel", _has_no_channel),
             ("consent", _lacks_consent),
@@ -52,10 +58,6 @@ class SendRules:
         if found is None:
             found = self._caps[pair] = tuple(cap for cap in self.caps if caps.covers(cap, *pair))
         return found
-
-    def is_cancellable(self, action: Action) -> bool:
-        """Tell whether a withdrawal of consent concerns the send (rule C3)."""
-        return action.purpose not in self._free
 
     def _is_suppressed(self, turn: Turn, action: Action) -> bool:
         return any(rule.blocks(turn, action) for rule in self.suppress)

@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
+from orchestrator.engine import addresses, notes, rates
+
 if TYPE_CHECKING:
     from orchestrator.engine.customer import Customer
     from orchestrator.engine.handling import Handling
@@ -48,7 +50,7 @@ ALONE: Final = Alone()
 
 # What a note's timer does: (program, note, due in ms UTC, vicinity). It sets `note.stored`, whose next timer must be later.
 NoteTimer = Callable[["Program", "Customer", int, Vicinity], "list[Handling]"]
-NOTE_TIMERS: Final[Mapping[str, NoteTimer]] = {}
+NOTE_TIMERS: Final[Mapping[str, NoteTimer]] = {addresses.KIND: notes.forget, rates.KIND: notes.forget}
 
 
 def is_note(customer_id: str) -> bool:

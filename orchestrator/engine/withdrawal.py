@@ -29,7 +29,9 @@ def carry_out(turn: Turn, change: Consent) -> None:
     for sent in contact.sent:
         if sent.status == OPEN and turn.now < sent.expires and _hits(turn, change, sent.channel, sent.purpose):
             ask_to_cancel(turn, sent, _REASON)
-    held.cancel(turn, _REASON, lambda each: _hits(turn, change, each.action.channel, each.action.purpose))
+    held.cancel(
+        turn, _REASON, lambda each: each.action.kind == "send" and _hits(turn, change, each.action.channel, each.action.purpose)
+    )
 
 
 def _hits(turn: Turn, change: Consent, channel: str, purpose: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from orchestrator.language import codes, not_built
+from orchestrator.language import codes
 from orchestrator.language.catalog import Catalog
 from orchestrator.language.conditions import Conditions
 from orchestrator.language.durations import format_duration
@@ -128,10 +128,6 @@ class JourneyCheck:
         if count > limit:
             self.problems.error(place, codes.LIMIT, f"{count} branches are more than limits.branches allows, {limit}")
 
-    def not_built(self, what: str, place: Place) -> None:
-        """Refuse something that the language has but this version does not run yet."""
-        not_built.refuse(self.problems, what, place)
-
     # Parts.
 
     def _check_head(self) -> None:
@@ -160,8 +156,6 @@ class JourneyCheck:
             if not name.isidentifier():
                 message = f"an expression could not read journey.{name}: write it with `_`"
                 self.problems.error(step.place, codes.BAD_NAME, message, word=name, known=[name.replace("-", "_")])
-        if not verb.built:
-            self.not_built(f"the verb `{step.verb}`", step.place)
 
     def _check_ids(self) -> None:
         steps = [(step.id, step.place) for state in self.journey.states.values() for step in state.steps]

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from orchestrator.language import codes, not_built
+from orchestrator.language import codes
 from orchestrator.language.catalog import Catalog, FieldType
 from orchestrator.language.counts import NAME, what_is_counted
 from orchestrator.language.expressions import check
@@ -65,8 +65,6 @@ class Conditions:
         return merged
 
     def _check_call(self, expr: Expr, call: Call) -> None:
-        if call.name in not_built.FUNCTIONS:
-            not_built.refuse(self._problems, f"the function {call.name}", _within(expr, call.start + 1))
         names = [*call.literals, None, None]
         if call.name in _CHANNEL_FIRST and names[0] is not None and self._policy is not None:
             self._declared(expr, call.offsets[0], names[0], "channel", self._policy.channels, codes.UNKNOWN_CHANNEL)

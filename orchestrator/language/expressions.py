@@ -245,7 +245,8 @@ def check(source: str, event: Mapping[str, FieldType] | None, journey: frozenset
         return [explain(next(error for error in errors if error.is_syntax), source)]
     told = [*name_findings(found, event, journey), *literal_findings(found), *_constant_findings(found)]
     # A comparison with null is among the literals' findings, in better words.
-    told += [explain(error, source) for error in errors if "null_type" not in error.message]
+    fields = {name: f"journey.{name}" for name in journey} | {name: f"event.{name}" for name in event or ()}
+    told += [explain(error, source, fields) for error in errors if "null_type" not in error.message]
     if not errors and want_bool and gives not in _CONDITIONS:
         message = f"a condition must be true or false, and this gives {_named(gives)}"
         told.append(Finding(message, 1, code=codes.CONDITION_NOT_BOOL))

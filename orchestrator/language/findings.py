@@ -30,6 +30,8 @@ _ZONED: Final = frozenset(
     {"getFullYear", "getMonth", "getDate", "getDayOfMonth", "getDayOfWeek", "getDayOfYear"}
     | {"getHours", "getMinutes", "getSeconds", "getMilliseconds"}
 )
+_IN_CEL: Final = {"=": "==", "and": "&&", "or": "||"}  # what authors bring from elsewhere
+_OTHER_LANGUAGES = re.compile(r"(=(?!=)|and\b|or\b)")
 _OFFSET = re.compile(r"[+-]?[0-9]{2}:[0-9]{2}")
 
 
@@ -77,16 +79,20 @@ def cel_errors(text: str, source: str) -> list[CelError]:
     return found or [CelError(text.splitlines()[0] if text else "not CEL", 0)]
 
 
-def explain(error: CelError, source: str) -> Finding:
-    """Put one error of CEL about `source` in the author's words."""
+def explain(error: CelError, source: str, fields: Mapping[str, str] | None = None) -> Finding:
+    """Put one error of CEL about `source` in the author's words; `fields` are names that lack their root, with it."""
     column = error.offset + 1
     if error.is_syntax:
-        return Finding(_syntax(error.message), column, code=codes.EXPRESSION_SYNTAX)
+        found = _OTHER_LANGUAGES.match(source, error.offset)
+        advice = f"; write `{_IN_CEL[found[1]]}`" if found else ""
+        return Finding(_syntax(error.message) + advice, column, code=codes.EXPRESSION_SYNTAX)
     undeclared = _UNDECLARED.search(error.message)
     if undeclared:
         word = undeclared[1].split(".")[0]
         # CEL points at the parenthesis of a call, and at a dot of a.b.c: the name begins before.
         column = max(source.rfind(word, 0, error.offset + len(word)), 0) + 1
+        if fields and word in fields:
+            return Finding(f"no variable {word!r}: write {fields[word]}", column, code=codes.EXPRESSION_NAME)
         message = f"no variable or function {word!r}: an expression sees event, profile, journey, now and {', '.join(FUNCTIONS)}"
         return Finding(message, column, word, (*ROOTS, "now", "has", *FUNCTIONS), codes.EXPRESSION_NAME)
     return Finding(_types(error.message), column)

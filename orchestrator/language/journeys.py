@@ -7,7 +7,7 @@ from typing import Final, Literal, cast
 
 from msgspec import Struct
 
-from orchestrator.language import codes, not_built
+from orchestrator.language import codes
 from orchestrator.language.model import Entry, Exit, Expr, Goal, Handler, Journey, Place, Reentry, State
 from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Fields, Node, check_word
@@ -52,7 +52,6 @@ def read_journey(node: Node, problems: Problems, verbs: VerbTable) -> JourneyRea
         purpose_place=fields.at("purpose"),
         start_place=fields.at("start"),
     )
-    not_built.refuse_settings(fields, "journey")
     fields.close()
     return JourneyRead(journey, is_whole and bool(states) and bool(journey.start))
 

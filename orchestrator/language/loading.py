@@ -19,6 +19,7 @@ from orchestrator.language.model import Expr, Journey, Place, Policy, Streams, T
 from orchestrator.language.policy import read_policy
 from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Node
+from orchestrator.language.references import references
 from orchestrator.language.streams import read_streams
 from orchestrator.language.verb import VerbTable
 
@@ -99,15 +100,29 @@ def check_policy(policy: Policy, conditions: Conditions, problems: Problems) -> 
     for channel in policy.channels.values():
         if channel.address is not None:
             conditions.check(channel.address, (), frozenset(), want_bool=False)
+            if any(path.root == "event" for path in references(channel.address.source).paths):
+                message = "an address is the customer's, whatever event is at hand: read it from `profile`"
+                problems.error(channel.address.place, codes.EXPRESSION_NAME, message)
     for rule in policy.suppress:
         if rule.when is not None:
             conditions.check(rule.when, rule.on, frozenset(), want_bool=True)
     for place, channels, purposes in (
         *((cap.place, cap.channels, cap.purposes) for cap in policy.caps),
         *((rule.place, (), rule.purposes) for rule in policy.suppress),
+        *((rule.place, rule.channels, ()) for rule in (policy.dedupe_addresses,) if rule is not None),
     ):
         _check_names(channels, policy.channels, place, "channel", codes.UNKNOWN_CHANNEL, problems)
         _check_names(purposes, policy.purposes, place, "purpose", codes.UNKNOWN_PURPOSE, problems)
+    _check_compared(policy, problems)
+
+
+def _check_compared(policy: Policy, problems: Problems) -> None:
+    """Warn of a channel that `dedupe.addresses` names and that gives it nothing to compare (ruling A68)."""
+    rule = policy.dedupe_addresses
+    for channel in (policy.channels[name] for name in (rule.channels if rule else ()) if name in policy.channels):
+        if channel.address is None:
+            message = f"channel {channel.name!r} has no `address`, so none are compared there: add one, such as profile.email"
+            problems.warning(channel.place, codes.NO_ADDRESS, message)
 
 
 def _check_names(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Final
 
-from orchestrator.language.model import Exit, Journey, State, Step
+from orchestrator.language.model import Journey, State
+from orchestrator.language.transitions import exits, transitions
 from orchestrator.language.verb import VerbTable
 
 _ESCAPED: Final = {"#": "#35;", ";": "#59;", ":": "#58;", '"': "#34;", "<": "#60;", ">": "#62;", "\n": " "}
@@ -16,38 +16,17 @@ def mermaid(journey: Journey, verbs: VerbTable) -> str:
     lines = ["stateDiagram-v2"]
     lines += [f"    state {_quoted(_title(state))} as {_id(name)}" for name, state in journey.states.items()]
     lines.append(f"    [*] --> {_id(journey.start)}: {_text(', '.join(journey.entry.on))}")
-    for state in journey.states.values():
-        lines += [f"    {_id(state.name)} --> {line}" for line in dict.fromkeys(_ways(state, verbs))]
-    lines += [f"    note right of {_id(journey.start)}: {_text(text)}" for text in _exits(journey.exits)]
+    for way in transitions(journey, verbs):
+        target = _id(way.target) if way.target else "[*]"
+        lines.append(f"    {_id(way.source)} --> {target}{f': {_text(way.label)}' if way.label else ''}")
+    if last := exits(journey):
+        lines.append(f"    note right of {_id(journey.start)}: {_text(last)}")
     return "\n".join(lines) + "\n"
-
-
-def _ways(state: State, verbs: VerbTable) -> Iterator[str]:
-    for handler in state.handlers:
-        yield f"{_id(handler.go)}: {_text(handler.event)}"
-    for step in state.steps:
-        for target in verbs[step.verb].targets(step):
-            yield f"{_id(target.state)}: {_text(step.id)}"
-        if step.verb == "end":
-            yield f"[*]: {_text(_outcome(step))}"
-    if state.final:
-        yield "[*]" + (f": {_text(state.outcome)}" if state.outcome else "")
-
-
-def _outcome(step: Step) -> str:
-    outcome: str = step.settings.outcome
-    return outcome or step.id
 
 
 def _title(state: State) -> str:
     """The state's name with its steps below it."""
     return "<br/>".join([_text(state.name), *(_text(f"{step.verb} {step.id}") for step in state.steps)])
-
-
-def _exits(exits: tuple[Exit, ...]) -> Iterator[str]:
-    if exits:
-        told = ", ".join(f"{' or '.join(rule.on)} ({rule.outcome})" if rule.outcome else " or ".join(rule.on) for rule in exits)
-        yield f"ends at once on {told}"
 
 
 def _id(name: str) -> str:

@@ -221,10 +221,11 @@ class EventDedupe(Struct, frozen=True):
 
 
 class AddressDedupe(Struct, frozen=True):
-    """Two customers, one address, one message inside the window: the second is suppressed."""
+    """Two customers, one address, one message inside the window: the second is suppressed. `place` is that of `channels`."""
 
     channels: tuple[str, ...]
     window_ms: Milliseconds
+    place: Place
 
 
 class Holdout(Struct, frozen=True):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Literal, TypeVar, cast
 
-from orchestrator.language import codes, not_built
+from orchestrator.language import codes
 from orchestrator.language.durations import UNIT_MS
 from orchestrator.language.model import (
     AddressDedupe,
@@ -53,7 +53,6 @@ def read_policy(node: Node, problems: Problems) -> Policy:
         holdout=_holdout(fields),
         limits=_limits(fields),
     )
-    not_built.refuse_settings(fields, "policy")
     fields.close()
     return policy
 
@@ -89,7 +88,7 @@ def _listed(fields: Fields, key: str, what: str) -> Iterator[Fields]:
 
 
 def _channel(name: str, fields: Fields) -> Channel:
-    channel = Channel(
+    return Channel(
         name=name,
         topic=read_topic(fields, "topic"),
         place=fields.place,
@@ -98,8 +97,6 @@ def _channel(name: str, fields: Fields) -> Channel:
         rate=_rate(fields),
         address=fields.expression("address"),
     )
-    not_built.refuse_settings(fields, "policy.channel")
-    return channel
 
 
 def _quiet_hours(fields: Fields) -> QuietHours | None:
@@ -215,9 +212,8 @@ def _dedupe(fields: Fields) -> tuple[EventDedupe, AddressDedupe | None]:
     addresses = dedupe.fields("addresses", "`dedupe.addresses`")
     if addresses is not None:
         channels = addresses.names("channels", required=True)
-        by_address = AddressDedupe(channels, addresses.duration("window", 0, required=True) or 0)
+        by_address = AddressDedupe(channels, addresses.duration("window", 0, required=True) or 0, addresses.at("channels"))
         addresses.close()
-    not_built.refuse_settings(dedupe, "policy.dedupe")
     dedupe.close()
     return by_event, by_address
 

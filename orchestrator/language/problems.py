@@ -51,7 +51,7 @@ class Problems:
         self._found = [structs.replace(problem, severity="error") for problem in self._found]
 
     def __iter__(self) -> Iterator[Problem]:
-        return iter(sorted(set(self._found), key=lambda p: (p.place.path, p.place.line, p.place.column, p.code)))
+        return iter(sorted(set(self._found), key=lambda p: (p.place.path, p.place.line, p.place.column, p.code, p.message)))
 
     @property
     def has_errors(self) -> bool:

@@ -64,7 +64,7 @@ CALL: Final = mapping(
         "await": said(FLAG, "Wait for the outcome.", True),
         "timeout": said(DURATION, "For the outcome of each attempt; the failure code is then `timeout`.", "1h"),
         "retry": said(list_of(RETRY), "What to try again; the first entry that has the code counts. Without it, nothing."),
-        "result": said(WORD, "The name under `journey.` for the outcome's data."),
+        "result": said(WORD, "The name under `journey.` for the outcome's data; with `_`, not `-`."),
         "on_error": said(STATE, "Where to go when it failed for good; without it the instance parks."),
         "handoff": said(FLAG, "Add the hand-off block: who the customer is, where they stand, what was done."),
     },
@@ -72,10 +72,10 @@ CALL: Final = mapping(
 BRANCH: Final = mapping(
     ("on",),
     {
-        "on": EVENT,
+        "on": said(EVENT, "The event type that ends the wait."),
         "when": _WHEN,
         "go": said(STATE, "Where to go; without it, to the next step."),
-        "as": said(WORD, "The name under `journey.` for the event's payload."),
+        "as": said(WORD, "The name under `journey.` for the event's payload; with `_`, not `-`."),
     },
 )
 _DAYS: Final = {"enum": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]}
@@ -92,7 +92,9 @@ DELAY: Final = mapping(
     },
 )
 _DELAY: Final[Schema] = {"anyOf": [DURATION, {**DELAY, "oneOf": [{"required": ["until"]}, {"required": ["at"]}]}]}
-WAY: Final = mapping(("when", "go"), {"when": said(EXPRESSION, "The condition of this way."), "go": STATE})
+WAY: Final = mapping(
+    ("when", "go"), {"when": said(EXPRESSION, "The condition of this way."), "go": said(STATE, "Where it leads.")}
+)
 OTHERWISE: Final = mapping(("else",), {"else": said(WORD, "Last and required: a state, or `continue` with the next step.")})
 ARM: Final = mapping(
     ("arm", "weight"),
@@ -202,7 +204,10 @@ GOAL: Final = mapping(
         "primary": said(FLAG, "The one that counts most."),
     },
 )
-HANDLER: Final = mapping(("event", "go"), {"event": EVENT, "go": STATE, "when": _WHEN})
+HANDLER: Final = mapping(
+    ("event", "go"),
+    {"event": said(EVENT, "The event type to act on."), "go": said(STATE, "Where to go then."), "when": _WHEN},
+)
 STATE_BODY: Final = mapping(
     (),
     {

@@ -75,15 +75,11 @@ class Check(Protocol):
     def branches(self, count: int, place: Place) -> None:
         """Check how many ways a step has against `limits.branches` (ruling A82)."""
 
-    def not_built(self, what: str, place: Place) -> None:
-        """Refuse something that the language has but this version does not run yet."""
-
 
 class VerbSyntax(Protocol):
     """The language's side of a verb."""
 
     name: str
-    built: bool  # False: the verb is read in full and then refused with `Check.not_built`
     beside: frozenset[str]  # keys that stand beside the verb in the step's mapping (ruling A71), e.g. {"timeout", "on_timeout"}
     waits: bool  # whether a step of this verb can stop to wait
 

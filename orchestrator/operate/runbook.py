@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import Final
 
 from orchestrator.engine.verbs import TABLE
+from orchestrator.engine.verbs.send import PREFERRED
 from orchestrator.language.durations import format_duration
 from orchestrator.language.mermaid import mermaid
 from orchestrator.language.model import Journey, Policy, Step, Topology
 from orchestrator.language.verb import Target
 from orchestrator.names import Kind, Reason
+from orchestrator.operate.troubles import failing_calls, signs_of_life, stopping
 
 # Why an event does not start an instance (rule E1), in the order in which it is asked.
 REFUSALS: Final = {
@@ -25,12 +27,12 @@ REFUSALS: Final = {
 }
 SUPPRESSIONS: Final = {
     "consent": "Consent was withdrawn, has expired or was never given for this channel and purpose.",
-    "cap": "The customer has had as many messages as a cap of policy.yaml allows.",
+    "cap": "The customer has had as many messages as a cap of policy.yaml allows; `detail` names the cap.",
     "suppression": "A `suppress` rule of policy.yaml blocks this purpose at the moment.",
     "holdout": "The customer is in a control group. Normal: the journey is walked silently.",
     "quiet_hours_expired": "The message was held over quiet hours until it expired: see `expires`.",
     "duplicate_address": "Another customer with the same address had this message.",
-    "no_channel": "None of the channels named is allowed.",
+    "no_channel": "The customer allows none of the channels that the step may choose from.",
 }
 INCIDENTS: Final = {
     Reason.KEY_MISSING: "an entry event without the journey's key: correct the producer, then produce the event again",
@@ -38,7 +40,7 @@ INCIDENTS: Final = {
     Reason.CONTEXT_TOO_LARGE: "an instance kept more than `limits.context_bytes`: keep less, or raise the limit",
     Reason.VERSION_MISSING: "an instance stands on a version that is not loaded: put that version's file back",
     Reason.HANDLER_ERROR: "a fault of the engine: the customer is as before the record; report it with the incident's text",
-    Reason.ACTION_FAILED: "a call failed for good and its instance stands still: repair the service",
+    Reason.ACTION_FAILED: "a call failed for good and its instance is parked: see above",
     Reason.ALERT: "the journey itself asks for attention; its message says why",
 }
 
@@ -52,6 +54,7 @@ def runbook(journey: Journey, topology: Topology) -> str:
         *_waits(journey),
         *_actions(journey, topology),
         *_refusals(journey, topology.policy),
+        *stopping(journey, topology.streams),
         *_numbers(journey, topology),
     ]
     return "\n".join(blocks).rstrip() + "\n"
@@ -74,9 +77,9 @@ def _entry(journey: Journey) -> Iterator[str]:
     yield f"- On {_codes(entry.on)}{f', when `{entry.when.source}`' if entry.when else ''}."
     if entry.key is not None:
         yield f"- One instance for each customer and `{entry.key.source}`; else one for each customer."
-    again = {"never": "never again", "always": "again at any time"}
-    since = f"again {format_duration(entry.reentry.after_ms)} after the last {entry.reentry.since}"
-    yield f"- Who was here before may enter {again.get(entry.reentry.kind, since)}."
+    again = {"never": "never enters again", "always": "may enter again at any time"}
+    since = f"may enter again {format_duration(entry.reentry.after_ms)} after the last {entry.reentry.since}"
+    yield f"- Who was here before {again.get(entry.reentry.kind, since)}."
     if entry.max_age_ms is not None:
         yield f"- An event older than {format_duration(entry.max_age_ms)} starts nothing."
     for rule in journey.exits:
@@ -141,13 +144,24 @@ def _actions(journey: Journey, topology: Topology) -> Iterator[str]:
     yield "|---|---|---|---|---|---|"
     for state, step in rows:
         settings = step.settings
-        channels = settings.channels if step.verb == "send" else tuple(name for name in (settings.channel,) if name)
+        named, channels = _channels(step, topology.policy)
         topics = [topology.policy.channels[name].topic for name in channels if name in topology.policy.channels]
         what = settings.template if step.verb == "send" else settings.action
         lasts = settings.expires_ms if step.verb == "send" else settings.timeout_ms
-        yield f"| `{state}` | `{step.id}` | {_codes(channels)} | {_codes(topics)} | `{what}` | {format_duration(lasts)} |"
+        yield f"| `{state}` | `{step.id}` | {_codes(named)} | {_codes(topics)} | `{what}` | {format_duration(lasts)} |"
     yield ""
     yield from _when_actions_fail(journey, rows, topology.policy)
+
+
+def _channels(step: Step, policy: Policy) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Give what the author wrote, and the channels that this may be."""
+    kind = "message" if step.verb == "send" else "action"
+    of_kind = tuple(name for name, channel in policy.channels.items() if channel.kind == kind)
+    if step.verb == "call":
+        named = (step.settings.channel,) if step.settings.channel else of_kind
+        return named, named
+    named = step.settings.channels
+    return named, of_kind if named == (PREFERRED,) else named
 
 
 def _when_actions_fail(journey: Journey, rows: list[tuple[str, Step]], policy: Policy) -> Iterator[str]:
@@ -158,15 +172,12 @@ def _when_actions_fail(journey: Journey, rows: list[tuple[str, Step]], policy: P
     yield "2. There are: the channel service does not read them, or fails. After the time above a command is expired;"
     yield "   repeats of an `action_id` are the same command, so a service may be restarted at any time."
     why = "; their reason:" if asked else ""
-    yield f"3. There are none: look for `{Kind.ACTION_SUPPRESSED}` and `{Kind.CONDITION_ERROR}` decisions of the step{why}"
+    yield f"3. There are none: `{Kind.ACTION_HELD}` decisions tell what waits, for quiet hours or a cap, and until when. Else"
+    yield f"   look for `{Kind.ACTION_SUPPRESSED}` and `{Kind.CONDITION_ERROR}` decisions of the step{why}"
     yield ""
     yield from (f"   - `{reason}`: {SUPPRESSIONS[reason]}" for reason in asked)
     yield ""
-    for _, step in rows:
-        if step.verb == "call":
-            after = f"the instance goes to `{step.settings.on_error}`" if step.settings.on_error else "the instance stands still"
-            yield f"When `{step.id}` fails for good, {after}."
-            yield ""
+    yield from failing_calls(journey)
 
 
 def _can_be_suppressed(reason: str, journey: Journey, rows: list[tuple[str, Step]], policy: Policy) -> bool:
@@ -175,14 +186,22 @@ def _can_be_suppressed(reason: str, journey: Journey, rows: list[tuple[str, Step
     purposes = {send.purpose or journey.purpose for send in sends}
     asked = {
         "consent": any(_needs_consent(purpose, policy) for purpose in purposes),
-        "cap": bool(policy.caps),
-        "suppression": bool(policy.suppress),
-        "holdout": policy.holdout is not None or any(step.verb == "randomize" for _, step in _steps(journey)),
+        "cap": any(not cap.purposes or purposes & {*cap.purposes} for cap in policy.caps),
+        "suppression": any(purposes & {*rule.purposes} for rule in policy.suppress),
+        "holdout": _may_be_held_out(journey, purposes, policy),
         "quiet_hours_expired": any(channel.quiet_hours for channel in policy.channels.values()),
         "duplicate_address": policy.dedupe_addresses is not None,
         "no_channel": any(len(send.channels) > 1 or "preferred" in send.channels for send in sends),
     }
     return asked[reason]
+
+
+def _may_be_held_out(journey: Journey, purposes: set[str], policy: Policy) -> bool:
+    if any(arm.holdout for _, step in _steps(journey) if step.verb == "randomize" for arm in step.settings.arms):
+        return True
+    if policy.holdout is None:
+        return False
+    return any(purpose in policy.holdout.purposes or not policy.holdout.purposes for purpose in purposes)
 
 
 def _needs_consent(purpose: str, policy: Policy) -> bool:
@@ -211,12 +230,14 @@ def _numbers(journey: Journey, topology: Topology) -> Iterator[str]:
     yield ""
     yield f"- Decisions on `{streams.transitions}`: `{Kind.ENTERED}` and `{Kind.ENTRY_REFUSED}` by reason, `{Kind.HOLD_RESOLVED}`"
     yield f"  by event or timeout, `{Kind.ACTION_EMITTED}` against `{Kind.ACTION_SUPPRESSED}`, `{Kind.ENDED}` by outcome."
-    outcomes = sorted({state.outcome for state in journey.states.values() if state.outcome})
+    ends = [step.settings.outcome for _, step in _steps(journey) if step.verb == "end"]
+    ends += [rule.outcome for rule in journey.exits] + [state.outcome for state in journey.states.values()]
+    outcomes = sorted({outcome for outcome in ends if outcome})
     if outcomes:
         yield f"- Outcomes of this journey: {_codes(tuple(outcomes))}."
     if journey.goals:
         yield f"- Goals: {_codes(tuple(goal.id for goal in journey.goals))}."
-    yield f"- The lag of consumer group `{streams.app}`: while it grows, everything here is late, and nothing is lost."
+    yield from signs_of_life(streams)
     yield f"- Incidents on `{streams.incidents}`:"
     yield from (f"  - `{reason}`: {text}" for reason, text in INCIDENTS.items() if _can_happen(reason, journey))
     yield ""
@@ -229,7 +250,9 @@ def _can_happen(reason: str, journey: Journey) -> bool:
     verbs = {step.verb for _, step in _steps(journey)}
     asked = {
         Reason.KEY_MISSING: journey.entry.key is not None,
-        Reason.ACTION_FAILED: "call" in verbs,
+        Reason.ACTION_FAILED: any(
+            step.verb == "call" and step.settings.awaited and not step.settings.on_error for _, step in _steps(journey)
+        ),
         Reason.ALERT: "alert" in verbs,
     }
     return asked.get(reason, True)

@@ -59,6 +59,8 @@ class JourneyApp(faust.App):
             "fetch.wait.max.ms": 50,
             # librdkafka's default of 1000 stalls a fast consumer for a second whenever its queue is full.
             "fetch.queue.backoff.ms": 5,
+            # A partition whose leader was not known when it was assigned is read from the next refresh on: 5 min by default.
+            "topic.metadata.refresh.interval.ms": 10_000,
             **config.kafka,
             "group.id": config.topology.streams.app,
             "group.instance.id": config.identity.id,

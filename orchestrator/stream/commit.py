@@ -5,8 +5,11 @@ Runs in a thread of its own, so that waiting for brokers does not stop the worke
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from queue import Empty, SimpleQueue
+from threading import Thread
 from time import monotonic
 from typing import Any, Final
 
@@ -23,8 +26,11 @@ TRANSACTION_TIMEOUT_S: Final = 15
 # A commit slower than this may have been retried on another connection (KAFKA-17754): its producer is not used again.
 SLOW_COMMIT_S: Final = 5.0
 INIT_TIMEOUT_S: Final = 30
+_INIT_TRY_S: Final = 5.0  # an opening asks after each whether it is still wanted
 # Without a limit this call outlasts the group membership that it speaks for, and the revocation waits for it.
 OFFSETS_TIMEOUT_S: Final = 5.0
+# A new producer ends the transaction as well, and at once when the brokers are back.
+ABORT_TIMEOUT_S: Final = 5.0
 
 _FENCED: Final = frozenset(
     {
@@ -65,44 +71,76 @@ class Commit(Struct):
     left_group: bool = False  # the group did not accept the offsets: this worker's assignment is over
 
 
+class Interrupted(Exception):
+    """What was waited for has not come, and the worker stops or has lost what it was for."""
+
+
 class TransactionalProducer:
-    """The worker's one producer. All methods block and belong to one thread at a time."""
+    """The worker's one producer. All methods block and belong to one thread at a time; they end early once `is_stopped`."""
 
-    def __init__(self, config: Mapping[str, Any], changelog_topic: str) -> None:
-        self._config = dict(config)
+    def __init__(self, config: Mapping[str, Any], changelog_topic: str, is_stopped: Callable[[], bool] = lambda: False) -> None:
+        self._config = {**config, "error_cb": self._on_error}
         self._changelog_topic = changelog_topic
+        self._is_stopped = is_stopped
         self._producer: Any = None
+        self._lost_all_brokers = False
 
-    def open(self) -> None:
-        """Make a new producer and end whatever transaction its predecessor left open. Raises Unreachable, WorkerFenced."""
+    def _on_error(self, error: KafkaError) -> None:
+        self._lost_all_brokers = self._lost_all_brokers or error.code() == KafkaError._ALL_BROKERS_DOWN
+
+    def open(self, patience_s: float = math.inf) -> None:
+        """Make a new producer and end whatever transaction its predecessor left open.
+
+        Goes on trying for `patience_s` while no broker answers. Raises Unreachable, WorkerFenced, Interrupted.
+        """
         self._producer = kafka.producer(self._config)
-        try:
-            self._producer.init_transactions(INIT_TIMEOUT_S)
-        except KafkaException as error:
-            kafka_error = error.args[0]
-            if kafka_error.code() in _FENCED:
-                raise WorkerFenced(
-                    "another worker with the same id has started", next_step="give each worker its own --worker-id"
-                ) from error
-            raise Unreachable(
-                f"Kafka did not open a transaction within {INIT_TIMEOUT_S} s: {kafka_error.name()}",
-                where=str(self._config.get("bootstrap.servers", "")),
-                next_step="check that the cluster is up and that this principal may Write the TransactionalId",
+        deadline = monotonic() + patience_s
+        while True:
+            try:
+                self._producer.init_transactions(min(_INIT_TRY_S, patience_s))
+                break
+            except KafkaException as error:
+                self._check_opening(error, deadline)
+        self._producer.poll(0)  # hears what went wrong on the way here, which is over
+        self._lost_all_brokers = False
+
+    def _check_opening(self, error: KafkaException, deadline: float) -> None:
+        """Return where a failed opening is worth another try."""
+        kafka_error = error.args[0]
+        if kafka_error.code() in _FENCED:
+            raise WorkerFenced(
+                "another worker with the same id has started", next_step="give each worker its own --worker-id"
             ) from error
+        if kafka_error.retriable() and monotonic() < deadline:
+            if self._is_stopped():
+                raise Interrupted from error
+            log.warning("producer_waits", why=kafka_error.name())
+            return
+        raise Unreachable(
+            f"Kafka did not open a transaction: {kafka_error.str()}",
+            where=str(self._config.get("bootstrap.servers", "")),
+            next_step="check that the cluster is up and that this principal may Write the TransactionalId",
+        ) from error
 
     def run(self, records: Sequence[Produce], offsets: Sequence[TopicPartition], group: Any) -> Commit:
-        """Produce and commit one cycle. Raises WorkerFenced where another producer took over."""
+        """Produce and commit one cycle. Raises WorkerFenced where another producer took over, Interrupted, Unreachable."""
+        self._producer.poll(0)
+        if self._lost_all_brokers:
+            self.open()  # the old one may wait for a broker that it has struck off, see `_send_offsets`
         started = monotonic()
         changelog: dict[int, int] = {}
         may_have_landed = False
         try:
             self._producer.begin_transaction()
             self._produce(records, changelog)
-            self._producer.send_offsets_to_transaction(list(offsets), group, OFFSETS_TIMEOUT_S)
+            self._send_offsets(offsets, group)
             may_have_landed = True
             self._commit()
         except KafkaException as error:
             return self._failed(error.args[0], started, may_have_landed)
+        except Empty:
+            log.warning("commit_hangs", seconds=round(monotonic() - started, 1))
+            return Commit(Outcome.UNKNOWN)
         if monotonic() - started > SLOW_COMMIT_S:
             log.warning("commit_slow", seconds=round(monotonic() - started, 1))
             self.open()
@@ -135,6 +173,28 @@ class TransactionalProducer:
             except BufferError:
                 self._producer.poll(0.1)
 
+    def _send_offsets(self, offsets: Sequence[TopicPartition], group: Any) -> None:
+        """Add the offsets to the transaction within a limit. Raises KafkaException, Empty where no answer came.
+
+        librdkafka does not keep the limit it is given (its issues 5456 and 5511): where the group's coordinator was struck off
+        the list of brokers, as the only one is while it starts, the call waits for ever and lets no other call in. So it
+        gets a thread of its own, which is left behind: a new producer fences whatever the old one may still do.
+        """
+        producer, told = self._producer, SimpleQueue[KafkaException | None]()
+
+        def send() -> None:
+            try:
+                producer.send_offsets_to_transaction(list(offsets), group, OFFSETS_TIMEOUT_S)
+            except KafkaException as error:
+                told.put(error)
+            else:
+                told.put(None)
+
+        Thread(target=send, name="send-offsets", daemon=True).start()
+        error = told.get(timeout=OFFSETS_TIMEOUT_S + 1)
+        if error is not None:
+            raise error
+
     def _commit(self) -> None:
         deadline = monotonic() + TRANSACTION_TIMEOUT_S
         while True:
@@ -155,7 +215,7 @@ class TransactionalProducer:
         left_group = error.code() in _NOT_A_MEMBER
         if error.txn_requires_abort() or not may_have_landed:
             try:
-                self._producer.abort_transaction(TRANSACTION_TIMEOUT_S)
+                self._producer.abort_transaction(ABORT_TIMEOUT_S)
                 return Commit(Outcome.ABORTED, left_group=left_group)
             except KafkaException as abort_error:
                 log.warning("abort_failed", error=abort_error.args[0].name())

@@ -18,6 +18,7 @@ from orchestrator.engine.engine import NEVER, next_due
 from orchestrator.errors import PositionLost, StoreDamaged, Unreachable
 from orchestrator.observe.logs import logger
 from orchestrator.stream import positions
+from orchestrator.stream.commit import Interrupted
 from orchestrator.stream.store import FORMAT, Identity, PartitionStore, Position, move_aside
 
 log = logger(__name__)
@@ -43,10 +44,6 @@ class Source(Struct, frozen=True):
     client: Mapping[str, Any]  # librdkafka settings for the restoring consumers, group.id included
     # A store not written for longer may have missed tombstones that compaction has removed since.
     max_age_ms: int
-
-
-class Interrupted(Exception):
-    """The restore was told to stop."""
 
 
 class Restorer:

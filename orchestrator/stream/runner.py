@@ -13,6 +13,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
 
+from orchestrator.engine.engine import SEMANTICS
 from orchestrator.errors import TopicMismatch
 from orchestrator.kafka import admin, partition_counts, wait_for_broker
 from orchestrator.language.model import Topology
@@ -47,7 +48,7 @@ def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
         WorkerConfig(
             topology=workspace.topology,
             schemas=load_schemas(workspace.schemas),
-            program=workspace.digest,
+            program=f"{workspace.digest}-{SEMANTICS}",
             kafka=kafka,
             identity=identity,
             cluster=metadata.cluster_id or "",

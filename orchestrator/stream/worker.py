@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Final
 
 from confluent_kafka import TopicPartition
@@ -24,17 +24,24 @@ from msgspec import Struct
 
 from orchestrator import kafka
 from orchestrator.engine.engine import Engine
-from orchestrator.errors import TopicMismatch
+from orchestrator.errors import TopicMismatch, Unreachable
 from orchestrator.language.model import Topology
 from orchestrator.observe.logs import logger
 from orchestrator.stream import positions
 from orchestrator.stream.blocks import Block
 from orchestrator.stream.clock import TICK_S, WallClock, wall_ms
-from orchestrator.stream.commit import TRANSACTION_TIMEOUT_S, Commit, Outcome, TransactionalProducer
+from orchestrator.stream.commit import (
+    INIT_TIMEOUT_S,
+    TRANSACTION_TIMEOUT_S,
+    Commit,
+    Interrupted,
+    Outcome,
+    TransactionalProducer,
+)
 from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.outbox import Outbox
 from orchestrator.stream.partition import Partition, Parts
-from orchestrator.stream.restore import DEFAULT_TOMBSTONES_KEPT_MS, Interrupted, Restorer, Source
+from orchestrator.stream.restore import DEFAULT_TOMBSTONES_KEPT_MS, Restorer, Source
 from orchestrator.wire.gate import DEFAULT_LIMITS, Gate, GateLimits
 from orchestrator.wire.schemas import SchemaSet
 
@@ -45,6 +52,7 @@ MAX_TURN_RECORDS: Final = 2_000  # then the loop breathes: the transport hands o
 FIRES_A_TURN: Final = 500  # rule T8: blocks are handled between batches of timers
 # A loop that stood still for longer may have missed records that are older than the wall clock is now.
 STALL_MS: Final = 2000
+RETRY_S: Final = 1.0
 
 
 class WorkerConfig(Struct, frozen=True):
@@ -76,7 +84,7 @@ class JourneyWorker(Service):
         gate = Gate(config.schemas, streams, engine.hears, config.limits)
         self._parts = Parts(engine, gate, config.wall, config.identity.id, config.program, streams.partitions)
         self._outbox = Outbox(config.topology, config.wall)
-        self._producer = TransactionalProducer(self._producer_config(), streams.changelog)
+        self._producer = TransactionalProducer(self._producer_config(), streams.changelog, lambda: self._is_stopping)
         self._commit_thread = ThreadPoolExecutor(1, "commit")
         self._restore_thread = ThreadPoolExecutor(1, "restore")
         self._partitions: dict[int, Partition] = {}
@@ -104,7 +112,7 @@ class JourneyWorker(Service):
 
     async def on_start(self) -> None:
         """End what an earlier process of this worker left open."""
-        await self._in(self._commit_thread, self._producer.open)
+        await self._in(self._commit_thread, self._producer.open, INIT_TIMEOUT_S)
 
     async def on_stop(self) -> None:
         """Let the running cycle end, then close the stores."""
@@ -112,6 +120,10 @@ class JourneyWorker(Service):
         self._producer.close()
         self._commit_thread.shutdown(wait=False)
         self._restore_thread.shutdown(wait=False)
+
+    @property
+    def _is_stopping(self) -> bool:
+        return bool(self.should_stop or self.app.should_stop)
 
     async def _in(self, thread: ThreadPoolExecutor, work: Any, *args: Any) -> Any:
         return await asyncio.get_running_loop().run_in_executor(thread, work, *args)
@@ -171,13 +183,17 @@ class JourneyWorker(Service):
         if self._opening is not None:
             await asyncio.wait([self._opening])
         async with self._turn_lock:
-            for partition in self._partitions.values():
-                partition.store.close()
-            closed = sorted(self._partitions)
-            self._partitions = {}
-            self._inbox.clear()
+            closed = self._let_go()
         if closed:
             log.info("partitions_closed", partitions=closed, lost=not commit)
+
+    def _let_go(self) -> list[int]:
+        """Close the stores and forget what is on its way; give the numbers of the partitions."""
+        self._inbox.clear()
+        partitions, self._partitions = self._partitions, {}
+        for partition in partitions.values():
+            partition.store.close()
+        return sorted(partitions)
 
     def next_offset(self, tp: TP) -> int | None:
         """Give a source partition's next offset, None where it is not this worker's."""
@@ -208,8 +224,8 @@ class JourneyWorker(Service):
                 await self._wait_for_work()
             self._check_sight()
             async with self._turn_lock:
-                if self._partitions and not self.should_stop:
-                    await self._cycle()
+                if self._partitions and not self._is_stopping:
+                    await self._cycle_unless_interrupted()
 
     async def _wait_for_work(self) -> None:
         self._wake.clear()
@@ -257,6 +273,14 @@ class JourneyWorker(Service):
                 partition.clock.left_end(topic)
                 offsets[TP(topic, number)] = offset
         self.app.consumer.read_from(offsets)
+
+    async def _cycle_unless_interrupted(self) -> None:
+        try:
+            await self._cycle()
+        except Interrupted:
+            # What became of the commit is for the next start to find out: the stores stand before it in any case.
+            log.warning("cycle_left_open", next="nothing: the next start settles it")
+            self._let_go()
 
     async def _cycle(self) -> None:
         started, handled = monotonic(), 0
@@ -313,6 +337,22 @@ class JourneyWorker(Service):
     def _find_out(self, partition: Partition) -> bool:
         """Tell whether a transaction of unknown fate landed. A new producer ends it either way; then its offsets tell."""
         self._producer.open()
+        while True:
+            try:
+                found = self._last_cycle(partition.number)
+                break
+            except Unreachable as error:
+                log.warning("unknown_commit_waits", why=error.what)
+            if self._is_stopping:
+                raise Interrupted
+            sleep(RETRY_S)
+        # The checksum too: another worker may have taken the partition over and committed a cycle of the same number.
+        landed = found is not None and positions.metadata_of(found.cycle, found.chain, found.newest) == partition.offset_metadata
+        log.warning("unknown_commit_settled", landed=landed)
+        return landed
+
+    def _last_cycle(self, number: int) -> positions.Committed | None:
+        """Ask Kafka for the last cycle of a partition. Raises Unreachable."""
         consumer = kafka.consumer(
             {
                 **self.config.kafka, "group.id": self.config.topology.streams.app, "enable.auto.commit": False,
@@ -320,26 +360,20 @@ class JourneyWorker(Service):
             }
         )  # fmt: skip
         try:
-            found = positions.committed(consumer, self.topics, partition.number)
-            if found is None or not found.cycle:
-                found = positions.journal_tail(consumer, self.config.topology.streams.journal, partition.number)
+            found = positions.committed(consumer, self.topics, number)
+            if found is not None and found.cycle:
+                return found
+            return positions.journal_tail(consumer, self.config.topology.streams.journal, number)
         finally:
             consumer.close()
-        # The checksum too: another worker may have taken the partition over and committed a cycle of the same number.
-        landed = found is not None and positions.metadata_of(found.cycle, found.chain, found.newest) == partition.offset_metadata
-        log.warning("unknown_commit_settled", landed=landed)
-        return landed
 
     def _drop(self, touched: list[Partition], commit: Commit) -> None:
         for partition in touched:
             partition.dropped()
         if commit.left_group:
             # The group has moved on: reading stops until it tells this worker what is its own again.
-            self._inbox.clear()
             self.app.consumer.read_from({})
-            for partition in self._partitions.values():
-                partition.store.close()
-            self._partitions = {}
+            self._let_go()
         else:
             self._read_again()
 

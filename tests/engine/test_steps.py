@@ -242,9 +242,8 @@ def test_a38_an_exit_still_acts_on_a_parked_instance_and_it_counts_as_active() -
     assert world.document().instances == []
 
 
-def test_reserved_events_without_an_effect_are_ignored() -> None:
+def test_an_export_that_is_asked_for_is_counted_and_changes_nothing() -> None:
     world = World(PROFILE_MAIL)
-    for event_type in ("profile.merged", "privacy.erasure_requested", "privacy.export_requested"):
-        assert not world.simulation.engine.hears(event_type)
-        assert world.event(event_type, "0s") == []
-    assert world.simulation.customers == {}
+    world.event("privacy.export_requested", "0s", id="")
+    assert world.count("exports_unanswered") == 1
+    assert world.customer().stored is None

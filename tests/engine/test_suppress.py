@@ -92,10 +92,20 @@ def test_a58_the_first_of_several_reasons_is_logged() -> None:
     assert reasons(text.replace("limit: 0", "limit: 1"), granted) == [("held", "quiet_hours")]
 
 
+def test_c4_a_late_record_is_still_under_the_block_of_its_time() -> None:
+    # block 1h ... 73h    74h: the send before the block is answered    then a record of 72h arrives
+    w = world()
+    w.event("began", "0s")
+    w.event("csat.submitted", "1h", score=1)
+    w.event("action.outcome", "74h", action_id=w.actions[0].action_id, status="delivered")
+    w.event("began", "72h")
+    assert told(w)[1:] == [("suppressed", "suppression", offset_ms("72h"))]
+
+
 def test_what_is_over_leaves_nothing_in_the_document() -> None:
     w = world()
     w.event("csat.submitted", "1h", score=1)
     assert w.document().contact is not None
-    w.event("began", "4d")
-    w.event("action.outcome", "4d", action_id=w.actions[0].action_id, status="delivered")
+    w.event("began", "5d")
+    w.event("action.outcome", "5d", action_id=w.actions[0].action_id, status="delivered")
     assert w.document().contact is None

@@ -118,10 +118,11 @@ def test_c3_a_purpose_that_needs_no_consent_is_not_cancelled() -> None:
     assert emitted(w) == [("care", offset_ms("23h+59m"))]
 
 
-def test_c3_a_send_of_a_purpose_without_consent_and_without_caps_is_not_remembered() -> None:
+def test_c3_a_send_of_a_purpose_without_consent_is_not_cancelled_by_a_withdrawal() -> None:
     w = world(mail("care"))
     w.event("began", "10h")
-    assert w.document().contact is None
+    w.consent("withdrawn", "11h", channel="*", purpose="*")
+    assert cancels(w) == []
 
 
 def test_c3_what_is_remembered_to_be_cancelled_is_bounded() -> None:

@@ -12,7 +12,7 @@ from orchestrator.language.composer import compose
 from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Node
 from tests.language.test_journeys import FULL
-from tests.language.test_policy import LATER, STREAMS
+from tests.language.test_policy import STREAMS, WHOLE
 from tests.language.texts import loaded
 
 
@@ -54,7 +54,7 @@ STRANGE = st.one_of(
         max_leaves=4,
     ),
 )
-FILES = {"journey": parsed(FULL), "policy": parsed(LATER), "streams": parsed(STREAMS)}
+FILES = {"journey": parsed(FULL), "policy": parsed(WHOLE), "streams": parsed(STREAMS)}
 PLACES = [(name, path) for name, content in FILES.items() for path in paths(content)]
 
 

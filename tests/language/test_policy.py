@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 
 from orchestrator.language import codes
 from orchestrator.language.composer import compose
@@ -12,6 +13,7 @@ from orchestrator.language.experiments import read_experiments
 from orchestrator.language.model import EventDedupe, Limits
 from orchestrator.language.policy import read_policy
 from orchestrator.language.problems import Problems
+from orchestrator.language.remarks import remarks
 from tests.language.texts import POLICY, journey, lines, loaded, topology
 
 STREAMS = """\
@@ -51,7 +53,7 @@ def test_a68_an_address_is_optional() -> None:
     assert topology(journey()).policy.channels["sms"].address is None
 
 
-LATER = """\
+WHOLE = """\
 channels:
   email: {topic: t, quiet_hours: {from: "21:00", to: "08:00"}, rate: {limit: 100, per: 1s}}
 purposes:
@@ -69,23 +71,12 @@ holdout: {percent: 5, salt: "2026-q4", purposes: [promotion]}
 """
 
 
-def test_every_setting_that_is_not_built_is_read_and_refused_once() -> None:
-    result = loaded(journey(), policy=LATER)
-    assert [str(problem) for problem in result.problems if problem.severity == "error"] == [
-        f"policy.yaml:{place}  ORC-170  `{key}` is part of the language but this version does not run it yet"
-        for place, key in (
-            ("2:64", "rate"),
-            ("13:10", "addresses"),
-        )
-    ]
-
-
-def test_settings_that_are_not_built_are_read_in_full() -> None:
+def test_settings_are_read_in_full() -> None:
     problems = Problems()
-    node = compose("policy.yaml", LATER.encode(), problems)
+    node = compose("policy.yaml", WHOLE.encode(), problems)
     assert node is not None
     policy = read_policy(node, problems)
-    assert {problem.code for problem in problems} == {codes.NOT_BUILT}
+    assert list(problems) == []
     quiet = policy.channels["email"].quiet_hours
     rate = policy.channels["email"].rate
     assert quiet is not None
@@ -102,6 +93,48 @@ def test_settings_that_are_not_built_are_read_in_full() -> None:
     assert (policy.suppress[0].for_ms, policy.exclusive[0].on_conflict) == (72 * 3_600_000, "preempt")
     assert policy.holdout is not None
     assert (policy.holdout.percent, policy.holdout.salt, policy.holdout.purposes) == (5, "2026-q4", ("promotion",))
+
+
+COMPARED = """\
+channels: {email: {topic: t, address: profile.email}, sms: {topic: t}}
+purposes: {onboarding: {}, promotion: {}, service: {}}
+dedupe: {addresses: {channels: [CHANNEL], window: 24h}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("channel", "line"),
+    [
+        ("email", ""),
+        ("emial", "policy.yaml:3:32  ORC-151  policy.yaml has no channel 'emial'; did you mean 'email'?"),
+        (
+            "sms",
+            "policy.yaml:1:60  ORC-196  warning: channel 'sms' has no `address`, so none are compared there:"
+            " add one, such as profile.email",
+        ),
+    ],
+)
+def test_x1_a68_addresses_are_compared_by_channels_that_have_one(channel: str, line: str) -> None:
+    said = loaded(journey(), policy=COMPARED.replace("CHANNEL", channel)).problems
+    assert [str(problem) for problem in said] == ([line] if line else [])
+
+
+@pytest.mark.parametrize("address", ["event.email", "journey.email", "profle.email"])
+def test_x1_an_address_is_read_from_the_profile(address: str) -> None:
+    said = loaded(journey(), policy=COMPARED.replace("CHANNEL", "email").replace("profile.email", address)).problems
+    assert said.has_errors
+
+
+def test_x1_x2_what_stops_at_a_partitions_border_is_said() -> None:
+    policy = COMPARED.replace("CHANNEL", "email").replace("sms: {", "sms: {rate: {limit: 100, per: 1s}, ")
+    several = topology(journey(), policy=policy, streams=STREAMS)
+    assert list(remarks(several)) == [
+        "dedupe.addresses compares the customers of one partition:"
+        " two of different partitions (12 here) are not yet noticed to have one address",
+        "rate of sms: 100 per 1s over the whole cluster, 8.333 for each of 12 partitions",
+    ]
+    alone = structs.replace(several, streams=structs.replace(several.streams, partitions=1))
+    assert list(remarks(alone)) == []
 
 
 @pytest.mark.parametrize(
@@ -150,7 +183,7 @@ def test_a64_quiet_hours_are_two_different_times_of_day(quiet: str, code: str) -
     said = loaded(
         journey(), policy=f"{POLICY}".replace("sms: {topic: actions.sms}", f"sms: {{topic: t, quiet_hours: {quiet}}}")
     ).problems
-    assert [problem.code for problem in said if problem.code != codes.NOT_BUILT] == ([code] if code else [])
+    assert [problem.code for problem in said] == ([code] if code else [])
 
 
 @pytest.mark.parametrize(("per", "fine"), [("1d", True), ("1w", True), ("7d", True), ("24h", True), ("2d", False), ("1h", False)])
@@ -178,7 +211,7 @@ def test_a61_holding_needs_its_longest_time_and_skipping_has_none() -> None:
 )  # fmt: skip
 def test_a_policy_is_checked_against_itself_and_the_schemas(extra: str, message: str) -> None:
     said = loaded(journey(), policy=f"{POLICY}{extra}\n").problems
-    assert [problem.message for problem in said if problem.code != codes.NOT_BUILT] == [message]
+    assert [problem.message for problem in said] == [message]
 
 
 def test_streams_are_read_with_their_defaults() -> None:

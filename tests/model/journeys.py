@@ -153,14 +153,15 @@ class Maker:
         return {"delay": self.pick("0s", *SPANS)}
 
     def wait(self, states: list[str]) -> Json:
-        branches = [self.branch(states) for _ in range(self.pick(1, 2, 3))]
+        is_ranked = self.may(0.25)
+        branches = [self.branch(states) for _ in range(self.pick(1, 2, 3) + is_ranked)]
         step: Json = {"hold_until": branches, "timeout": self.pick(*SPANS)}
         if self.may(0.4):
             step["on_timeout"] = self.pick("over", *states)
         if self.may(0.25):
             step["on_repeat"] = {"restart": self.pick(1, 2)}
-        if self.may(0.25):
-            step["match"] = "ranked"
+        if is_ranked:
+            step.update(match="ranked", timeout=self.pick("6h", "24h"))
         if self.may(0.3):
             step["on_late"] = self.pick("over", *states)
         if self.may(0.3):

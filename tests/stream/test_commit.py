@@ -50,6 +50,7 @@ class FakeApp:
             group_metadata=self._client.consumer_group_metadata(), epoch=0, lost_sight=False, read_from=self.reads, handled=print
         )
         self.read_from: list[dict[TP, int]] = []
+        self.should_stop = False
 
     def reads(self, offsets: dict[TP, int]) -> None:
         self.read_from.append(dict(offsets))

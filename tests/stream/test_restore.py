@@ -14,8 +14,9 @@ from orchestrator.engine.engine import Customer, next_due
 from orchestrator.engine.record import Record
 from orchestrator.errors import PositionLost
 from orchestrator.stream import restore as restore_module
+from orchestrator.stream.commit import Interrupted
 from orchestrator.stream.positions import metadata_of
-from orchestrator.stream.restore import Interrupted, Restorer, Source
+from orchestrator.stream.restore import Restorer, Source
 from orchestrator.stream.store import FORMAT, Identity, PartitionStore
 from orchestrator.wire.journal import JournalRecord, chain_of, encode_journal
 from tests.contract.conftest import MakeStage

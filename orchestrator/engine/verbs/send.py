@@ -128,13 +128,14 @@ class Send(Verb):
         """Decide: suppressed with its reason, or a candidate for the end of the handling."""
         plan: SendPlan = step.plan
         action = _command(walk, step, plan)
-        reason = suppression(walk.turn, action)
+        reason, address = suppression(walk.turn, action)
         if reason:
             walk.log(Kind.ACTION_SUPPRESSED, step.id, reason).channel = action.channel
             return moves.NEXT if reason == HOLDOUT else plan.on_suppressed  # the holdout walks as if it had been sent (rule P2)
         action.data = {name: sendable(value) for name, value in walk.values(plan.data, step.id).items()}
         turn, journey = walk.turn, walk.journey
-        turn.pending.append(Candidate(action, walk.instance.state, journey.priority, turn.now, walk, plan.on_suppressed))
+        candidate = Candidate(action, walk.instance.state, journey.priority, turn.now, walk, plan.on_suppressed, address=address)
+        turn.pending.append(candidate)
         return moves.NEXT
 
 

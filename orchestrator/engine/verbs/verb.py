@@ -34,7 +34,6 @@ class Verb:
     """Base of all verbs, with the answers of the simplest: it does something at once and goes on."""
 
     name: str
-    built: bool = True
     beside: frozenset[str] = frozenset()
     waits: bool = False
     acts: bool = False  # whether it emits actions, with the ids of rule I1

@@ -19,7 +19,7 @@ from rich.console import Console
 from orchestrator.errors import RunFailed, UsageError
 from orchestrator.language.model import Topology
 from orchestrator.names import Kind
-from orchestrator.operate.demo import cohort, dataset, story
+from orchestrator.operate.demo import cohort, dataset, live, story
 from orchestrator.operate.demo.advice import EVENTS_FILE, commands, program_name
 from orchestrator.operate.demo.broken import Broken, broken
 from orchestrator.operate.demo.events import write_lines
@@ -33,8 +33,11 @@ from orchestrator.wire.lines import EventLine
 
 STUCK_S: Final = 30.0
 _LOOK_S: Final = 0.1
-_QUIET_S: Final = 2.0  # for journeys that rest: with no news for so long, nobody waits for a timer that is due
-_OWN_FILES: Final = frozenset({EVENTS_FILE, "actions.jsonl", "decisions.jsonl", "worker.log", "channels.log"})
+# With no news for so long, nobody waits for a timer that is due (journeys may rest), nor for a call's next attempt.
+_QUIET_S: Final = 2.0
+_RETRY_S: Final = 15.0
+LIVE_FILE: Final = "live.jsonl"
+_OWN_FILES: Final = frozenset({EVENTS_FILE, LIVE_FILE, "actions.jsonl", "decisions.jsonl", "worker.log", "channels.log"})
 
 
 class Options(Struct, frozen=True):
@@ -57,6 +60,7 @@ def run(options: Options, out: Console, progress: Console) -> None:
         demo.produce()
         demo.start_services()
         demo.wait()
+        demo.go_live()
         seconds = time.monotonic() - began
         demo.show("stopping the processes")
         stack.close()
@@ -72,6 +76,8 @@ class _Demo:
         self._view = view
         self._stack = stack
         self._produced = 0
+        self._live: list[EventLine] = []
+        self._events_per_s: float | None = None
         self._children: list[Child] = []
         self._events: list[EventLine] = []
         self._broken: list[Broken] = []
@@ -84,12 +90,12 @@ class _Demo:
         self._view.show(
             Snapshot(
                 phase=phase,
-                total=len(self._events) + len(self._broken),
+                total=len(self._events) + len(self._broken) + len(self._live),
                 produced=self._produced,
                 handled=self._handled if self._children else 0,
-                events_per_s=self._watcher.pace.events_per_s if self._children else None,
+                events_per_s=self._pace,
                 entries=sum(tally.entries.values()),
-                actions=tally.sends,
+                actions=tally.emitted,
                 reported=sum(tally.outcomes.values()),
                 incidents=sum(tally.incidents.values()),
                 waiting=tally.active,
@@ -135,7 +141,8 @@ class _Demo:
             self.show("producing events")
 
         self._broken = broken(encode)
-        producer = EventProducer({"bootstrap.servers": self._bootstrap, **SETTINGS}, Encoder(schemas, self._streams))
+        self._encoder = Encoder(schemas, self._streams)
+        producer = EventProducer({"bootstrap.servers": self._bootstrap, **SETTINGS}, self._encoder)
         feed(producer, self._topics.events, interleaved(self._events, self._broken), progress)
 
     def start_services(self) -> None:
@@ -165,11 +172,33 @@ class _Demo:
             now, mark = time.monotonic(), self._mark()
             if mark != seen:
                 seen, moved = mark, now
-            if self._is_answered() and (self._tally.active == 0 or now - moved > _QUIET_S):
+            if self._is_answered() and (self._tally.active == 0 or now - moved > self._patience_s):
                 return
             if now - moved > STUCK_S:
                 raise self._stuck()
             time.sleep(_LOOK_S)
+
+    def go_live(self) -> None:
+        """Let some payments be refused now, and wait until the case desk has answered for each."""
+        from orchestrator.operate.produce import EventProducer
+
+        self._events_per_s = self._watcher.pace.events_per_s
+        self._live = live.refusals(time.time_ns() // 1_000_000)
+        if self._options.keep:
+            write_lines(self._live, self._directory / LIVE_FILE)
+        before = self._produced
+
+        def progress(delivered: int) -> None:
+            self._produced = before + delivered
+            self.show("all that is past is handled; now payments fail for the fourth time")
+
+        feed(EventProducer({"bootstrap.servers": self._bootstrap}, self._encoder), self._topics.events, self._live, progress)
+        self.wait()
+
+    @property
+    def _pace(self) -> float | None:
+        """Events a second, of the past only: in the present they come as they come."""
+        return self._events_per_s or (self._watcher.pace.events_per_s if self._children else None)
 
     @property
     def _handled(self) -> int:
@@ -178,18 +207,25 @@ class _Demo:
     def _phase(self) -> str:
         if self._tally.cycles == 0:
             return "starting a worker"
+        if self._live:
+            return "live: the case desk is asked, and asked again where it was busy"
         return "handling events" if self._handled < self._produced else "all events handled; the last timers and reports"
+
+    @property
+    def _patience_s(self) -> float:
+        """How long no news means that nothing comes any more: a call may be between two attempts."""
+        return _QUIET_S if self._tally.calls_open == 0 else _RETRY_S
 
     def _mark(self) -> tuple[int, int, int, int]:
         """Something that changes whenever the run gets on; cycles and decisions do not count, as a worker may repeat itself."""
         tally = self._tally
-        return self._handled, tally.handled(self._topics.outcomes), tally.sends, sum(tally.outcomes.values())
+        return self._handled, tally.handled(self._topics.outcomes), tally.emitted, sum(tally.outcomes.values())
 
     def _is_answered(self) -> bool:
         """Whether all events are handled, all actions reported on, and all reports handled."""
         tally, reported = self._tally, sum(self._watcher.outcome_ends.values())
         emitted = tally.decisions[Kind.ACTION_EMITTED]
-        return self._handled >= self._produced and emitted == tally.sends == reported == tally.handled(self._topics.outcomes)
+        return self._handled >= self._produced and emitted == tally.emitted == reported == tally.handled(self._topics.outcomes)
 
     def _stuck(self) -> RunFailed:
         tally = self._tally
@@ -197,7 +233,7 @@ class _Demo:
             "events not handled": self._produced - self._handled,
             "instances waiting": tally.active,
             "actions decided": tally.decisions[Kind.ACTION_EMITTED],
-            "actions seen": tally.sends,
+            "actions seen": tally.emitted,
             "reports seen": sum(tally.outcomes.values()),
             "reports handled": tally.handled(self._topics.outcomes),
         }
@@ -211,10 +247,10 @@ class _Demo:
         """Give what the summary shows."""
         customer = story.choose(self._tally)
         return Result(
-            events=len(self._events),
+            events=len(self._events) + len(self._live),
             broken=len(self._broken),
             seconds=seconds,
-            events_per_s=self._watcher.pace.events_per_s,
+            events_per_s=self._pace,
             tally=self._tally,
             story=story.tell(customer, self._events, self._tally) if customer else None,
             commands=commands(program_name(), self._options.topologies, self._options.keep, customer),

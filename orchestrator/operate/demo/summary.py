@@ -30,6 +30,15 @@ _REFUSED: Final = {
     "limit": "on too many journeys",
     "exclusive": "on a rival journey",
 }
+_SUPPRESSED: Final = {
+    "consent": "taken back, or never given",
+    "no_channel": "none that they agreed to",
+    "cap": "enough for this day or week",
+    "suppression": "they are unhappy with us",
+    "holdout": "in a control group",
+    "quiet_hours_expired": "too late by then",
+}
+_HELD: Final = {"quiet_hours": "for their morning", "cap": "for a day without a message"}
 _INCIDENTS: Final = {
     Reason.NOT_AVRO: "not Avro at all",
     Reason.UNKNOWN_SCHEMA: "written with a schema nobody knows",
@@ -63,6 +72,8 @@ def render(result: Result, console: Console) -> None:
     _headline(result, console)
     _journeys(result.tally, console)
     _actions(result.tally, console)
+    _experiment(result.tally, console)
+    _cases(result.tally, console)
     _kept_out(result.tally, console)
     _incidents(result.tally, console)
     if result.story:
@@ -93,7 +104,7 @@ def _show(console: Console, table: Table) -> None:
 
 def _headline(result: Result, console: Console) -> None:
     tally, width = result.tally, min(console.width, WIDTH)
-    headline = f"{result.events:,} events became {tally.sends:,} actions in {result.seconds:.0f} s"
+    headline = f"{result.events:,} events became {tally.emitted:,} actions in {result.seconds:.0f} s"
     console.print(Text(headline, style="bold green"))
     timers = tally.decisions[Kind.DELAY_ENDED] + sum(count for (_, by), count in tally.holds.items() if by == "timeout")
     rate = f"{result.events_per_s:,.0f} events a second, and between them" if result.events_per_s else "the events,"
@@ -110,7 +121,8 @@ def _journeys(tally: Tally, console: Console) -> None:
     table = _grid("left", "right", "left")
     for journey, entered in _ranked(tally.entries):
         ends = Counter({outcome: count for (name, outcome), count in tally.ends.items() if name == journey})
-        told = ", ".join(f"{outcome} {count:,}" for outcome, count in _ranked(ends))
+        fates = [*_ranked(ends), ("waiting", entered - ends.total())]
+        told = ", ".join(f"{fate} {count:,}" for fate, count in fates if count)
         table.add_row(journey, f"{entered:,} entered", Text(told, style="dim"))
     _show(console, table)
     holds = Counter[str]()
@@ -138,17 +150,52 @@ def _actions(tally: Tally, console: Console) -> None:
         _show(console, outcomes)
 
 
-def _kept_out(tally: Tally, console: Console) -> None:
-    if not tally.refusals and not tally.suppressions:
+def _experiment(tally: Tally, console: Console) -> None:
+    if not tally.arms:
         return
-    _section(console, "Said no, and why")
+    _section(console, "Arms of experiments")
+    table = _grid("left", "left", "right", "left")
+    for (journey, arm), exposed in sorted(tally.arms.items()):
+        goals = {goal: count for (where, which, goal), count in sorted(tally.goals.items()) if (where, which) == (journey, arm)}
+        told = ", ".join(f"{goal} {count:,} ({count / exposed:.0%})" for goal, count in goals.items())
+        table.add_row(journey, arm, f"{exposed:,}", Text(told, style="dim"))
+    _show(console, table)
+
+
+def _cases(tally: Tally, console: Console) -> None:
+    asked, failed = tally.calls[1], tally.decisions[Kind.CALL_FAILED]
+    if not asked:
+        return
+    _section(console, "Calls, and what came of them")
+    later = sum(count for attempt, count in tally.calls.items() if attempt > 1)
+    rows = (
+        ("asked for", asked, "each with what the person who takes over must know"),
+        ("asked again", later, "the desk was busy: the same action id, a while later"),
+        ("done", tally.answers["succeeded"], ""),
+        ("given up", failed, "the journey goes to its fail state, and alerts the operators"),
+    )
+    table = _grid("left", "right", "left")
+    for what, count, words in rows:
+        table.add_row(what, f"{count:,}", Text(words, style="dim"))
+    _show(console, table)
+
+
+def _kept_out(tally: Tally, console: Console) -> None:
+    if not (tally.refusals or tally.suppressions or tally.held):
+        return
+    _section(console, "Said no or not yet, and why")
     table = _grid("left", "left", "right", "left")
     for (journey, reason), count in sorted(tally.refusals.items(), key=lambda item: (item[0][0], -item[1])):
-        words = f"{reason}: {_REFUSED[reason]}" if reason in _REFUSED else reason
-        table.add_row(journey, "not admitted", f"{count:,}", Text(words, style="dim"))
+        table.add_row(journey, "not admitted", f"{count:,}", _because(reason, _REFUSED))
+    for (journey, reason), count in sorted(tally.held.items(), key=lambda item: (item[0][0], -item[1])):
+        table.add_row(journey, "made to wait", f"{count:,}", _because(reason, _HELD))
     for (journey, reason), count in sorted(tally.suppressions.items(), key=lambda item: (item[0][0], -item[1])):
-        table.add_row(journey, "kept back", f"{count:,}", Text(reason, style="dim"))
+        table.add_row(journey, "kept back", f"{count:,}", _because(reason, _SUPPRESSED))
     _show(console, table)
+
+
+def _because(reason: str, words: Mapping[str, str]) -> Text:
+    return Text(f"{reason}: {words[reason]}" if reason in words else reason, style="dim")
 
 
 def _incidents(tally: Tally, console: Console) -> None:

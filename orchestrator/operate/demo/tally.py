@@ -37,10 +37,15 @@ class Tally:
         self.entries: Counter[str] = Counter()  # journey
         self.refusals: Counter[tuple[str, str]] = Counter()  # journey, reason
         self.suppressions: Counter[tuple[str, str]] = Counter()  # journey, reason
+        self.held: Counter[tuple[str, str]] = Counter()  # journey, reason
         self.holds: Counter[tuple[str, str]] = Counter()  # journey, by
+        self.arms: Counter[tuple[str, str]] = Counter()  # journey, arm
+        self.goals: Counter[tuple[str, str, str]] = Counter()  # journey, arm, goal
         self.ends: Counter[tuple[str, str]] = Counter()  # journey, outcome
-        self.actions: Counter[tuple[str, str]] = Counter()  # channel, template
-        self.sends = 0
+        self.actions: Counter[tuple[str, str]] = Counter()  # channel, template or what a call asks for
+        self.emitted = 0
+        self.calls: Counter[int] = Counter()  # attempt
+        self.answers: Counter[str] = Counter()  # status, of the reports that are handled
         self.templates: dict[str, str] = {}  # action id -> template, of the lives kept
         self.incidents: Counter[str] = Counter()  # reason
         self.outcomes: Counter[str] = Counter()  # status
@@ -52,6 +57,11 @@ class Tally:
     def active(self) -> int:
         """Instances that entered and have not ended."""
         return sum(self.entries.values()) - sum(self.decisions[kind] for kind in _ENDS)
+
+    @property
+    def calls_open(self) -> int:
+        """Calls without an end so far: neither done nor failed for good. Only calls are answered with `succeeded`."""
+        return self.calls[1] - self.answers["succeeded"] - self.decisions[Kind.CALL_FAILED]
 
     def handled(self, topic: str) -> int:
         """Give how many records of a source topic are handled, by the journal."""
@@ -71,12 +81,15 @@ class Tally:
 
     def take_action(self, action: Plain) -> None:
         """Count one command of an action topic."""
-        if action["kind"] != "send":
+        what = action["template"] if action["kind"] == "send" else action["action"]
+        if what is None:  # a cancel
             return
-        self.sends += 1
-        self.actions[action["channel"], action["template"] or ""] += 1
+        self.emitted += 1
+        self.actions[action["channel"], what] += 1
+        if action["kind"] == "call":
+            self.calls[action["attempt"]] += 1
         if self._keeps_life(action["customer"]):
-            self.templates[action["action_id"]] = action["template"] or ""
+            self.templates[action["action_id"]] = what
 
     def take_outcome(self, customer: str, action_id: str, status: str) -> None:
         """Count one report of a channel service."""
@@ -108,6 +121,23 @@ def _count_suppression(tally: Tally, decision: Plain) -> None:
     tally.suppressions[decision["journey"], decision["reason"]] += 1
 
 
+def _count_held(tally: Tally, decision: Plain) -> None:
+    tally.held[decision["journey"], decision["reason"]] += 1
+
+
+def _count_exposure(tally: Tally, decision: Plain) -> None:
+    tally.arms[decision["journey"], decision["arm"]] += 1
+
+
+def _count_goal(tally: Tally, decision: Plain) -> None:
+    if decision["arm"]:
+        tally.goals[decision["journey"], decision["arm"], decision["detail"].get("goal", "")] += 1
+
+
+def _count_answer(tally: Tally, decision: Plain) -> None:
+    tally.answers[decision["outcome"]] += 1
+
+
 def _count_hold(tally: Tally, decision: Plain) -> None:
     tally.holds[decision["journey"], decision["by"]] += 1
 
@@ -120,6 +150,10 @@ _COUNTS: Final[Mapping[str, Callable[[Tally, Plain], None]]] = {
     Kind.ENTERED: _count_entry,
     Kind.ENTRY_REFUSED: _count_refusal,
     Kind.ACTION_SUPPRESSED: _count_suppression,
+    Kind.ACTION_HELD: _count_held,
+    Kind.EXPOSED: _count_exposure,
+    Kind.GOAL_REACHED: _count_goal,
+    Kind.OUTCOME_RECEIVED: _count_answer,
     Kind.HOLD_RESOLVED: _count_hold,
     **dict.fromkeys(_ENDS, _count_end),
 }

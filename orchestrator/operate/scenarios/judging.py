@@ -12,7 +12,7 @@ from orchestrator.engine.handling import Decision
 from orchestrator.language.model import Place
 from orchestrator.names import Kind
 from orchestrator.operate.scenarios.matching import Fact, action_fact, decision_fact, differing, incident_fact
-from orchestrator.operate.scenarios.playing import Seen
+from orchestrator.operate.scenarios.playing import Moment, Seen
 from orchestrator.operate.scenarios.scenario import Expected, ExpectedShare, Scenario, Span
 
 
@@ -45,7 +45,7 @@ def judge(scenario: Scenario, seen: Seen, experiments: dict[tuple[str, str], str
         failures += _complete(_named(expect.cancels, only), cancels, "cancel command", expect.place)
     decisions = [decision_fact(moment, each) for moment in seen.moments for each in moment.handling.decisions]
     failures += _subsequence(_named(expect.decisions, only), decisions)
-    failures += _states(scenario, decisions)
+    failures += _states(scenario, seen.moments)
     if expect.incidents is not None:
         incidents = [incident_fact(moment, each) for moment in seen.moments for each in moment.handling.incidents]
         failures += _incidents(_named(expect.incidents, only), incidents, expect.place)
@@ -164,28 +164,52 @@ def _not_found(expected: Expected, own: Sequence[Fact], start: int, may_come: Se
     return Failure(expected.place, message, expected.customer, expected, closest, tuple(differs), after)
 
 
-def _states(scenario: Scenario, decisions: Sequence[Fact]) -> Iterator[Failure]:
+def _states(scenario: Scenario, moments: Sequence[Moment]) -> Iterator[Failure]:
     """The latest instance's last state, whether or not it is still active (ruling A18)."""
-    latest: dict[tuple[str, str, str | None], str] = {}
-    stood: dict[tuple[str, str], Fact] = {}  # (customer, instance) to where it last stood
-    for seen in decisions:
-        decision = seen.source
-        if not isinstance(decision, Decision):
-            continue
-        if decision.kind == Kind.ENTERED:
-            latest[seen.customer, decision.journey, None] = decision.instance
-            latest[seen.customer, decision.journey, decision.key] = decision.instance
-        elif decision.kind == Kind.STATE_ENTERED:
-            stood[seen.customer, decision.instance] = seen
+    lives = _Lives()
+    for moment in moments:
+        lives.take(moment)
     for each in scenario.expect.states:
-        instance = latest.get((each.customer, each.journey, each.key), "")
-        fact = stood.get((each.customer, instance)) if instance else None
+        fact = lives.latest(each.customer, each.journey, each.key)
         state = None if fact is None else fact.fields["state"]
         if state == each.state:
             continue
         what = f"{each.journey} {each.key}" if each.key else each.journey
         message = f"{what} should be {_state_word(each.state)} and is {_state_word(state)}"
         yield Failure(each.place, message, each.customer, seen=fact)
+
+
+class _Lives:
+    """Which instances each customer had, in the order of entry, and where each last stood. A merge hands them on."""
+
+    def __init__(self) -> None:
+        self._entered: dict[str, dict[str, Decision]] = {}  # by customer and instance
+        self._order: dict[str, int] = {}  # instance to the how-manyth entry it was
+        self._stood: dict[str, Fact] = {}
+
+    def take(self, moment: Moment) -> None:
+        """Note what a moment did."""
+        handling = moment.handling
+        mine = self._entered.setdefault(moment.customer, {})
+        for decision in handling.decisions:
+            if decision.kind == Kind.ENTERED:
+                mine[decision.instance] = decision
+                self._order[decision.instance] = len(self._order)
+            elif decision.kind == Kind.STATE_ENTERED:
+                self._stood[decision.instance] = decision_fact(moment, decision)
+        if handling.joined:
+            ended = {decision.instance for decision in handling.decisions if decision.kind == Kind.MERGED}
+            both = {**mine, **self._entered.get(handling.joined, {})}
+            self._entered[moment.customer] = {
+                name: both[name] for name in sorted(both.keys() - ended, key=self._order.__getitem__)
+            }
+
+    def latest(self, customer: str, journey: str, key: str | None) -> Fact | None:
+        """Give where the latest instance of a journey, and of a key unless that is None, stood last; None where none entered."""
+        for decision in reversed(self._entered.get(customer, {}).values()):
+            if decision.journey == journey and key in (None, decision.key):
+                return self._stood.get(decision.instance)
+        return None
 
 
 def _state_word(state: str | None) -> str:

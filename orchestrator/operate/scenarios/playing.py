@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from orchestrator.engine.handling import Action, Handling, Incident
 from orchestrator.engine.record import Record
-from orchestrator.language import codes, not_built
+from orchestrator.language import codes
 from orchestrator.language.problems import Problems
 from orchestrator.names import ACTION_OUTCOME
 from orchestrator.operate.scenarios.scenario import (
@@ -157,9 +157,6 @@ class _Player:
         self.take(self.simulation.feed(record), record)
 
     def _give_outcome(self, number: int, given: GivenOutcome) -> None:
-        if not self.simulation.engine.hears(ACTION_OUTCOME):
-            not_built.refuse(self._problems, "the outcome of an action", given.place)
-            return
         action = self._latest(given)
         if action is None:
             return

@@ -18,5 +18,9 @@ def handling(customer: str, at: int, *decisions: dict[str, Any], event: str = ""
     return {"customer": customer, "at": at, "event": event or None, "event_id": event_id or None, "decisions": list(decisions)}
 
 
-def action(customer: str, action_id: str, template: str, channel: str = "email", kind: str = "send") -> dict[str, Any]:
-    return {"kind": kind, "customer": customer, "action_id": action_id, "template": template, "channel": channel}
+def action(customer: str, action_id: str, template: str | None, channel: str = "email", kind: str = "send") -> dict[str, Any]:
+    return {"kind": kind, "customer": customer, "action_id": action_id, "template": template, "action": None, "channel": channel}
+
+
+def call(customer: str, action_id: str, what: str, attempt: int = 1) -> dict[str, Any]:
+    return {**action(customer, action_id, None, "case-desk", "call"), "action": what, "attempt": attempt}

@@ -9,12 +9,16 @@ import pytest
 
 from orchestrator.operate.demo.cohort import LAST_DAY, LOGIN_DEADLINE, PAYMENT_DEADLINE, SIZE, START, cohort
 from orchestrator.operate.demo.dataset import purchases
-from orchestrator.operate.demo.events import as_line
+from orchestrator.operate.demo.events import DAY, as_line
 from orchestrator.wire.lines import EventLine
 from orchestrator.wire.schemas import load_schemas
 
 # Changes only when the cohort is changed on purpose: then the README's sample output changes too.
-DIGEST = "579741975bdf6305f750e4ed0ef35b43a1c27b0e719c69601cdde2f96b40b104"
+DIGEST = "6a80973b5bf11b23d657c0bbc37ca49901ddd0cae6b52353522c2999705976bc"
+
+
+CASE_AFTER = 7 * DAY  # from the first failure, where nobody pays
+QUESTION = ("email", "onboarding")  # the consent that decides over entry for most
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +74,8 @@ def test_consents_are_granted_refused_withdrawn_late_and_never_asked_for(lives: 
     seen = set()
     for life in lives.values():
         signed_up = of(life, "signup.created")[0].at
-        answers = {event.id: event for event in reversed(of(life, "consent.changed"))}.values()
+        asked = [event for event in of(life, "consent.changed") if (event.data["channel"], event.data["purpose"]) == QUESTION]
+        answers = {event.id: event for event in reversed(asked)}.values()
         before = [event.data["status"] for event in answers if event.at < signed_up]
         after = [event.data["status"] for event in answers if event.at > signed_up]
         seen.add((*before, "|", *after))
@@ -90,13 +95,33 @@ def test_t3_some_meet_the_deadlines_to_the_millisecond_and_some_miss_them_by_one
     assert recoveries.count(PAYMENT_DEADLINE) > 3
 
 
-def test_payments_fail_recover_and_are_given_up(lives: dict[str, list[EventLine]]) -> None:
-    attempts = {event.data["attempt"] for life in lives.values() for event in of(life, "payment.failed")}
-    assert attempts == {1, 2, 3, 4}
-    unpaid = [life for life in lives.values() if of(life, "payment.failed") and not of(life, "payment.succeeded")]
-    paid = [life for life in lives.values() if of(life, "payment.failed") and of(life, "payment.succeeded")]
-    assert len(unpaid) > 20
-    assert len(paid) > 100
+def test_payments_fail_and_recover_or_the_customer_leaves_before_a_case_is_opened(lives: dict[str, list[EventLine]]) -> None:
+    # An answer to a call would come too late by the clock of a backlog, and whether it does would depend on the machine.
+    recovered, left = 0, 0
+    for life in lives.values():
+        failures, endings = of(life, "payment.failed"), [*of(life, "payment.succeeded"), *of(life, "account.closed")]
+        if not failures:
+            continue
+        assert {event.data["attempt"] for event in failures} <= {1, 2}
+        first_end = min(ending.at for ending in endings if ending.at > failures[0].at)
+        assert first_end - failures[0].at < CASE_AFTER
+        if of(life, "payment.succeeded"):
+            recovered += 1
+        else:
+            left += 1
+    assert recovered > 100
+    assert left > 10
+
+
+def test_who_hesitates_complains_now_and_then_and_some_prefer_what_they_did_not_allow(lives: dict[str, list[EventLine]]) -> None:
+    scores = [event.data["score"] for life in lives.values() for event in of(life, "csat.submitted")]
+    assert set(scores) == {1, 2, 3, 4, 5}
+    assert sum(score <= 2 for score in scores) > 40
+    wishes = 0
+    for life in lives.values():
+        allowed = {event.data["channel"] for event in of(life, "consent.changed") if event.data["purpose"] == "onboarding"}
+        wishes += bool(of(life, "preference.updated")) and "sms" not in allowed
+    assert wishes > 20
 
 
 def test_some_producers_repeat_themselves_within_the_dedupe_window(events: list[EventLine]) -> None:

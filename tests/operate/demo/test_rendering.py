@@ -14,7 +14,7 @@ from orchestrator.operate.demo.progress import LiveView, PlainView, Snapshot, li
 from orchestrator.operate.demo.story import Line, Story
 from orchestrator.operate.demo.summary import Result, render
 from orchestrator.operate.demo.tally import Tally
-from tests.operate.demo.lives import action, decision, handling
+from tests.operate.demo.lives import action, call, decision, handling
 
 SNAPSHOT = Snapshot("handling events", 80_158, 80_158, 41_002, 21_345.6, 71_410, 77_645, 60_000, 39, 12_345)
 
@@ -29,11 +29,18 @@ def tally() -> Tally:
         decision("hold_resolved", by="event"),
         decision("entry_refused", reason="already_active", journey="payment-recovery"),
         decision("action_suppressed", reason="consent"),
+        decision("action_held", reason="quiet_hours"),
+        decision("exposed", arm="control"),
+        decision("goal_reached", arm="control", detail={"goal": "paid"}),
+        decision("outcome_received", outcome="succeeded"),
+        decision("call_failed", reason="busy"),
     )
     found.take_handling(handling("c", 4, *last))
     found.take_action(action("c", "a1", "payment-last-reminder", "case-desk"))
     found.take_action(action("c", "a2", "welcome"))
-    found.take_action(action("c", "a2", "", kind="cancel"))
+    found.take_action(action("c", "a2", None, kind="cancel"))
+    for customer, attempt in (("c", 1), ("d", 1), ("e", 1), ("e", 2)):
+        found.take_action(call(customer, "a3", "open-case", attempt))
     found.take_outcome("c", "a1", "delivered")
     found.take_incident("unknown_schema")
     found.take_incident("alert")
@@ -66,16 +73,23 @@ def test_no_line_is_wider_than_80_columns_but_a_command_stays_whole(width: int) 
 def test_the_summary_says_every_number() -> None:
     text = printed(result())
     for part in (
-        "80,126 events became 2 actions in 14 s\n",
+        "80,126 events became 6 actions in 14 s\n",
         "One worker handled 21,346 events a second, and between them 3 timers and 1",
         "32 broken payloads",
-        "3 entered  closed 1, paid 1",
+        "3 entered  closed 1, paid 1, waiting 1",
         "1 ended  by the event they waited for",
         "3 ended  by their timeout",
         "payment-last-reminder",
         "1: delivered 1",
         "payment-recovery  not admitted  1  already_active: already on this journey",
-        "kept back     1  consent",
+        "kept back     1  consent: taken back, or never given",
+        "made to wait  1  quiet_hours: for their morning",
+        "onboarding  control  1  paid 1 (100%)",
+        "case-desk  open-case              4",
+        "asked for    3",
+        "asked again  1",
+        "done         1",
+        "given up     1",
         "unknown_schema  1  written with a schema nobody knows",
         "Thu 01 Jan 00:00:00  >  signs up",
     ):
@@ -96,7 +110,8 @@ def test_colour_only_where_it_is_wanted() -> None:
 def test_counts_add_up() -> None:
     found = tally()
     assert found.active == 3 - 2
-    assert found.sends == 2
+    assert found.emitted == 6
+    assert found.calls_open == 3 - 1 - 1
     assert found.holds == Counter({("onboarding", "timeout"): 3, ("onboarding", "event"): 1})
 
 

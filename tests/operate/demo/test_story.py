@@ -55,6 +55,8 @@ def test_a_story_has_what_the_customer_did_what_the_journey_did_and_when() -> No
             "u1", 3 * DAY + HOUR,
             decision("hold_resolved", by="timeout", step="first-login"),
             decision("action_suppressed", step="reminder", reason="consent"),
+            decision("exposed", step="offer-test", arm="discount"),
+            decision("action_held", step="offer", reason="cap"),
         )
     )  # fmt: skip
     tally.take_handling(
@@ -78,6 +80,8 @@ def test_a_story_has_what_the_customer_did_what_the_journey_did_and_when() -> No
         Line(None, "journey", "onboarding: email welcome, bounced"),
         Line(3 * DAY + HOUR, "clock", "onboarding: time is up at first-login"),
         Line(None, "journey", "onboarding: reminder kept back, consent"),
+        Line(None, "journey", "onboarding: offer-test, discount arm"),
+        Line(None, "journey", "onboarding: offer has to wait, cap"),
         Line(4 * DAY, "customer", "logs in (web)"),
         Line(None, "journey", "onboarding: ends, activated"),
     )

@@ -1,0 +1,1 @@
+"""A journey drawn as SVG, without a browser and without Graphviz."""
