@@ -26,6 +26,31 @@ _RECONNECT_MS: Final = 1_000  # librdkafka's own 10 s keep a client away from a 
 
 _log: Final = logging.getLogger("orchestrator.librdkafka")
 _log.addHandler(logging.NullHandler())  # without any handler Python prints warnings to stderr
+
+
+class _Sparse(logging.Filter):
+    """Lets through one line about a failed connection in `every_s`: clients try each broker that is down 20 times a second."""
+
+    def __init__(self, every_s: float) -> None:
+        super().__init__()
+        self._every_s = every_s
+        self._held, self._said_at = 0, -every_s
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if not text.startswith("FAIL "):
+            return True
+        now = time.monotonic()
+        if now - self._said_at < self._every_s:
+            self._held += 1
+            return False
+        if self._held:
+            record.msg, record.args = f"{text} (and {self._held} lines like it before)", ()
+        self._held, self._said_at = 0, now
+        return True
+
+
+_log.addFilter(_Sparse(every_s=10.0))
 _unheard: Final = logging.Logger("orchestrator.librdkafka.unheard")  # made by hand: it has no parent to pass lines on to
 _unheard.addHandler(logging.NullHandler())
 

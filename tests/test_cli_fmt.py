@@ -57,6 +57,15 @@ def test_an_untidy_file_becomes_tidy_with_its_comments_and_stays_so(tmp_path: Pa
     assert laid_out(tmp_path / "j.yaml", text.encode()) == text
 
 
+@pytest.mark.parametrize(
+    "instant", ["2026-01-06T00:59:59.999Z", "2026-01-06T00:59:59.100+10:00", "2026-01-06 00:59:59", "2026-01-06"]
+)
+def test_an_instant_stays_as_it_was_written(tmp_path: Path, instant: str) -> None:
+    text = f"at: {instant} # then\nquoted: '{instant}'\n"
+
+    assert laid_out(tmp_path / "j.yaml", text.encode()) == text
+
+
 def test_check_changes_nothing_and_a_run_without_it_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "j.yaml"
     path.write_bytes(UNTIDY)

@@ -2,7 +2,8 @@
 
 The bucket is one instant: when the last token that was given away will have been replaced (the generic cell rate algorithm,
 ITU-T I.371, as virtual scheduling). What would put it further ahead of now than a full bucket must wait, and gets its place at
-once: so commands leave in the order in which they asked, and a queue of any length costs four numbers.
+once: so commands leave in the order in which they asked, and a queue of any length costs four numbers. Those whose quiet hours
+end at one instant ask in the order in which their timers fire, by customer id.
 
 A place whose command does not leave after all stays empty: who stands behind it has a timer for its own place, and moving all of
 them up would rewrite as many documents. Once nobody waits any more, empty places are forgotten, so that after a queue was

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from io import StringIO
 from pathlib import Path
+from typing import Any, Final
 
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.representer import RoundTripRepresenter
 
 from orchestrator.language.composer import compose
 from orchestrator.language.problems import Problems
@@ -17,6 +20,27 @@ from orchestrator.language.reader import Node
 
 WIDEST = 1_000_000  # lines are broken where the author broke them
 PASSES = 4
+TIMESTAMP: Final = "tag:yaml.org,2002:timestamp"
+
+
+class Instant(str):
+    """A time as it was written: ruamel.yaml would write 23:59:59.999 with other digits."""
+
+
+class _Constructor(RoundTripConstructor):
+    def construct_instant(self, node: Any) -> Instant:
+        """Take the text."""
+        return Instant(node.value)
+
+
+class _Representer(RoundTripRepresenter):
+    def represent_instant(self, instant: Instant) -> Any:
+        """Give the text, without quotes."""
+        return self.represent_scalar(TIMESTAMP, str(instant))
+
+
+_Constructor.add_constructor(TIMESTAMP, _Constructor.construct_instant)
+_Representer.add_representer(Instant, _Representer.represent_instant)
 
 
 class NotLaidOut(ValueError):
@@ -46,6 +70,8 @@ def laid_out(path: Path, content: bytes) -> str:
 
 def _once(text: str) -> str:
     yaml = YAML()
+    yaml.Constructor = _Constructor
+    yaml.Representer = _Representer
     yaml.preserve_quotes = True
     yaml.width = WIDEST
     yaml.brace_single_entry_mapping_in_flow_sequence = True

@@ -32,6 +32,7 @@ SUPPRESSIONS: Final = {
     "holdout": "The customer is in a control group. Normal: the journey is walked silently.",
     "quiet_hours_expired": "The message was held over quiet hours until it expired: see `expires`.",
     "duplicate_address": "Another customer with the same address had this message.",
+    "rate": "The message waited for its turn at its channel's `rate` until it expired: see `expires`.",
     "no_channel": "The customer allows none of the channels that the step may choose from.",
 }
 INCIDENTS: Final = {
@@ -191,6 +192,7 @@ def _can_be_suppressed(reason: str, journey: Journey, rows: list[tuple[str, Step
         "holdout": _may_be_held_out(journey, purposes, policy),
         "quiet_hours_expired": any(channel.quiet_hours for channel in policy.channels.values()),
         "duplicate_address": policy.dedupe_addresses is not None,
+        "rate": any(channel.rate is not None for channel in policy.channels.values()),
         "no_channel": any(len(send.channels) > 1 or "preferred" in send.channels for send in sends),
     }
     return asked[reason]

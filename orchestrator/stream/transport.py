@@ -33,8 +33,12 @@ log = logger(__name__)
 BLOCK_RECORDS: Final = 4000
 # Records fetched and not yet handled, above which nothing more is taken from librdkafka's queues.
 MAX_OUTSTANDING: Final = 20_000
+SERVE_S: Final = 1.0  # yet so often librdkafka is polled all the same: it tells of errors and lost partitions only then
 _IDLE_S: Final = 0.05
 CALM_S: Final = 1.0  # without an error for so long, the brokers count as back
+# So long after brokers were out of reach, a fencing may be of this consumer by itself.
+OWN_FENCING_S: Final = 30.0
+SAY_EVERY_S: Final = 10.0
 
 
 class Consumer(base.Consumer):
@@ -55,12 +59,18 @@ class Consumer(base.Consumer):
         self._reading_epoch = 0  # of the assignment that librdkafka reads now; only the poll thread touches it
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._outstanding = 0
-        self._failed_at = -CALM_S
+        self._failed_at = self._said_at = -OWN_FENCING_S
+        self._polled_at = 0.0
+        self._names: list[str] = []
+        self._is_fenced = False  # only the poll thread touches it
         self._thread = ThreadPoolExecutor(1, "librdkafka-poll")
 
     async def on_start(self) -> None:
         """Make the client; it connects by itself."""
-        self._client = kafka.consumer(self.app.consumer_config(error_cb=self._on_error))
+        self._client = self._new_client()
+
+    def _new_client(self) -> Any:
+        return kafka.consumer(self.app.consumer_config(error_cb=self._on_error))
 
     async def on_stop(self) -> None:
         """Leave the group; static members keep their place in it for the session time-out."""
@@ -75,6 +85,7 @@ class Consumer(base.Consumer):
         self._subscribed = True
 
     def _subscribe(self, names: list[str]) -> None:
+        self._names = names
         self._client.subscribe(names, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
 
     # What the worker calls, from the loop's thread.
@@ -141,16 +152,40 @@ class Consumer(base.Consumer):
         return bool(self.should_stop or self.app.should_stop)
 
     def _on_error(self, error: KafkaError) -> None:
-        self._failed_at = monotonic()
-        if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            log.warning("brokers_unreachable", next="the worker goes on trying; check the cluster and the network")
-        elif error.fatal():
+        if error.fatal():
             self._report_fatal(error)
+            return
+        self._failed_at = monotonic()
+        if error.code() == KafkaError._ALL_BROKERS_DOWN and self._failed_at - self._said_at > SAY_EVERY_S:
+            self._said_at = self._failed_at
+            log.warning("brokers_unreachable", next="the worker goes on trying; check the cluster and the network")
 
     def _report_fatal(self, error: KafkaError) -> None:
+        if self._is_fenced:
+            return  # told twice, by `error_cb` and as a record
+        if monotonic() - self._failed_at < OWN_FENCING_S:
+            self._is_fenced = True
+            self._commands.put(self._join_anew)
+            return
         self._report(
             WorkerFenced(f"Kafka ended this consumer: {error.str()}", next_step="look for a second worker with this --worker-id")
         )
+
+    def _join_anew(self) -> None:
+        """Go on with a new client where the old one was fenced just after brokers had been out of reach.
+
+        A static member whose session timed out forgets its id and may still send a heartbeat, without an id, before it joins
+        again; the group takes that for a second member of its name (librdkafka's issue 3437). Where there is one in
+        truth, its producer fences this worker's, and the next commit says so.
+        """
+        log.warning("joining_anew", next="nothing, unless it comes again and again: then look for a second worker of this name")
+        self._client.close()
+        if self._owned:  # the close did not say so
+            self._on_loop(self._revoke(set(self._owned), lost=True))
+            self._owned = frozenset()
+        self._client, self._is_fenced = self._new_client(), False
+        self._failed_at = -OWN_FENCING_S  # the next fencing counts
+        self._subscribe(self._names)
 
     def _report(self, error: Exception) -> None:
         asyncio.run_coroutine_threadsafe(self.app.crash(error), self.app.loop)
@@ -159,14 +194,16 @@ class Consumer(base.Consumer):
         """Run queued commands, serve callbacks, and give the fetched records by partition."""
         while not self._commands.empty():
             self._commands.get()()
-        if self._outstanding > MAX_OUTSTANDING:
+        is_full = self._outstanding > MAX_OUTSTANDING
+        if is_full and monotonic() - self._polled_at < SERVE_S:
             return []
+        self._polled_at = monotonic()
         first = self._client.poll(_IDLE_S)
         if first is None:
             return []
         epoch = self._reading_epoch
         blocks: dict[tuple[str, int], Block] = {}
-        for message in (first, *self._client.consume(BLOCK_RECORDS, 0)):
+        for message in (first, *(() if is_full else self._client.consume(BLOCK_RECORDS, 0))):
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 self._on_record_error(error, message)

@@ -70,11 +70,20 @@ class WorkerProcess:
 class Stage:
     """A topology of the test's own on a broker. Topic names are unique, so that tests can share the broker."""
 
-    def __init__(self, broker: Broker, folder: Path, *, journeys: Sequence[str] = ("winback",), partitions: int = 4) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        folder: Path,
+        *,
+        journeys: Sequence[str] = ("winback",),
+        partitions: int = 4,
+        own: Mapping[str, str] | None = None,
+    ) -> None:
+        """`own` has files of the test's own by their path among the topologies, instead of shipped ones or beside them."""
         self.broker = broker
         self.folder = folder
         self.topologies = folder / "topologies"
-        self._write_topologies(journeys, partitions)
+        self._write_topologies(journeys, partitions, own or {})
         self.workspace = Workspace.load(self.topologies)
         self.topology = self.workspace.topology
         streams = self.topology.streams
@@ -89,13 +98,13 @@ class Stage:
         """Nothing is compacted away here: the whole journal and changelog are evidence (invariant I1)."""
         return {"retention.ms": "-1"} | ({} if config.get("cleanup.policy") == "compact" else dict(config))
 
-    def _write_topologies(self, journeys: Sequence[str], partitions: int) -> None:
+    def _write_topologies(self, journeys: Sequence[str], partitions: int, own: Mapping[str, str]) -> None:
         app = unique("app")
         (self.topologies / "journeys").mkdir(parents=True)
         for name in journeys:
             (self.topologies / "journeys" / f"{name}.yaml").write_text((SHIPPED / "journeys" / f"{name}.yaml").read_text())
-        policy = (SHIPPED / "policy.yaml").read_text().replace("journeys.actions.", f"{app}.actions.")
-        (self.topologies / "policy.yaml").write_text(policy)
+        for name, text in {"policy.yaml": (SHIPPED / "policy.yaml").read_text(), **own}.items():
+            (self.topologies / name).write_text(text.replace("journeys.actions.", f"{app}.actions."))
         streams = (SHIPPED / "streams.yaml").read_text()
         streams = streams.replace("app: journeys ", f"app: {app} ").replace("partitions: 4 ", f"partitions: {partitions} ")
         streams = streams.replace("customer.events", f"{app}.events").replace(" journeys.", f" {app}.")

@@ -79,19 +79,38 @@ def test_a63_a_calendar_week_begins_on_monday_and_follows_the_zone_of_the_decisi
     assert sent_at(w, "8d", "14d-1ms", "14d") == [False, False, True]
 
 
-@pytest.mark.parametrize(
-    ("day", "hours"), [("2026-10-04", 23), ("2026-04-05", 25)], ids=["spring", "autumn"]
-)  # Sydney's clocks change
-def test_k3_d2_a_calendar_day_is_as_long_as_the_clocks_make_it(day: str, hours: int) -> None:
-    midnight = int(datetime.fromisoformat(f"{day}T00:00:00").replace(tzinfo=ZoneInfo("Australia/Sydney")).timestamp() * 1000)
-    begins = midnight - START
-    w = world(caps="caps: [{id: today, limit: 1, per: 1d, window: calendar}]", more="timezone: Australia/Sydney")
-    ends = begins + hours * 3_600_000
+CALENDARS = [
+    # zone, first day of the window, window, its length in hours as the clocks make it
+    ("Australia/Sydney", "2026-10-04", "1d", 23),
+    ("Australia/Sydney", "2026-04-05", "1d", 25),
+    ("Europe/London", "2026-03-29", "1d", 23),
+    ("Europe/London", "2026-10-25", "1d", 25),
+    ("America/New_York", "2026-03-08", "1d", 23),
+    ("America/New_York", "2026-11-01", "1d", 25),
+    ("Australia/Lord_Howe", "2026-10-04", "1d", 23.5),
+    ("Australia/Lord_Howe", "2026-04-05", "1d", 24.5),
+    ("America/Santiago", "2026-09-06", "1d", 23),  # there is no midnight: the day begins at 01:00
+    ("Europe/London", "2028-02-29", "1d", 24),
+    ("Europe/London", "2026-12-31", "1d", 24),
+    ("Europe/London", "2026-03-23", "1w", 167),
+    ("Australia/Lord_Howe", "2026-03-30", "1w", 168.5),
+    ("America/New_York", "2026-12-28", "1w", 168),  # an ISO week of two years
+    ("America/New_York", "2028-02-28", "1w", 168),  # with a leap day
+]
+
+
+@pytest.mark.parametrize(("zone", "day", "window", "hours"), CALENDARS)
+def test_k3_d2_a63_a_calendar_window_is_as_long_as_the_clocks_make_it(zone: str, day: str, window: str, hours: float) -> None:
+    midnight = datetime.fromisoformat(f"{day}T00:00:00").replace(tzinfo=ZoneInfo(zone))
+    begins = int(midnight.timestamp() * 1000) - START
+    ends = begins + round(hours * 3_600_000)
+    w = world(caps=f"caps: [{{id: now, limit: 1, per: {window}, window: calendar}}]", more=f"timezone: {zone}")
     found = []
     for at in (begins - 1, begins, ends - 1, ends):
         before = len(w.actions)
         w.event("began", at)
         found.append(len(w.actions) > before)
+    # the window before | begins: goes ------- ends - 1 ms: no slot | ends: goes
     assert found == [True, True, False, True]
 
 
@@ -168,6 +187,21 @@ def test_a06_timers_of_one_instant_are_arbitrated_together() -> None:
     w.event("began", "0s")
     w.until("1h")
     assert emitted(w) == [("zz", offset_ms("1h"))]
+
+
+def test_a06_k2_a_held_send_and_a_timers_send_of_one_instant_compete_by_priority() -> None:
+    # sent 0h | wanted, held 1h ----------> 1d: free, and a timer of another journey wants the slot at that very instant
+    low = mail("low", on="start", priority=10, more=", expires: 3d").replace(
+        "- {id: mail,", "- {id: wait, delay: 1d}\n              - {id: mail,"
+    )
+    w = world(mail("first", on="first"), mail("held", on="hold", priority=90), low, caps=HOLDING)
+    w.event("first", "0s")
+    w.event("start", "0s")
+    w.event("hold", "1h")
+    w.until("1d")
+    assert emitted(w) == [("first", 0), ("held", offset_ms("1d"))]
+    w.until("2d")
+    assert emitted(w)[2:] == [("low", offset_ms("2d"))]
 
 
 TWO_WAYS = """

@@ -117,15 +117,39 @@ def arrivals(time: str, arrive: str, zone: str | None, days: str = "", policy: s
         ("Australia/Sydney", "02:30", "2026-04-05T02:30:00+11:00", "2026-04-06T02:30:00+10:00"),
         ("Europe/London", "01:30", "2026-10-24T12:00:00+01:00", "2026-10-25T01:30:00+01:00"),
         ("America/New_York", "01:30", "2026-10-31T12:00:00-04:00", "2026-11-01T01:30:00-04:00"),
+        ("America/New_York", "01:30", "2026-11-01T01:15:00-05:00", "2026-11-02T01:30:00-05:00"),  # the second 01:30 is none
         ("Australia/Lord_Howe", "01:45", "2026-04-04T12:00:00+11:00", "2026-04-05T01:45:00+11:00"),
         # The edges of a day with a change, leap days, year ends.
         ("Europe/London", "02:00", "2026-03-28T12:00:00+00:00", "2026-03-29T02:00:00+01:00"),
         ("Australia/Sydney", "09:00", "2028-02-28T10:00:00+11:00", "2028-02-29T09:00:00+11:00"),
+        ("America/New_York", "09:00", "2026-02-28T10:00:00-05:00", "2026-03-01T09:00:00-05:00"),
+        ("America/Santiago", "00:00", "2026-09-05T12:00:00-04:00", "2026-09-06T01:00:00-03:00"),  # a day without midnight
         ("Pacific/Auckland", "00:00", "2026-12-31T12:00:00+13:00", "2027-01-01T00:00:00+13:00"),
     ],
 )
 def test_d1_d2_at_is_the_next_occurrence_of_a_local_time(zone: str, time: str, arrive: str, end: str) -> None:
+    # arrive ------ | end: clocks show `time`, or have just jumped over it
     assert arrivals(time, arrive, zone)[0] == ms(end)
+
+
+@pytest.mark.parametrize(
+    ("begins", "ends"),
+    [
+        ("2026-10-03T12:00+10:00", "2026-10-04T13:00+11:00"),  # Sydney loses an hour: a day later clocks show one more
+        ("2026-04-04T12:00+11:00", "2026-04-05T11:00+10:00"),
+        ("2026-03-28T12:00+00:00", "2026-03-29T13:00+01:00"),  # London
+        ("2026-11-01T00:30-04:00", "2026-11-01T23:30-05:00"),  # New York
+        ("2026-10-03T12:00+10:30", "2026-10-04T12:30+11:00"),  # Lord Howe, half an hour
+        ("2028-02-28T12:00+00:00", "2028-02-29T12:00+00:00"),
+        ("2026-12-31T23:59:59.999+00:00", "2027-01-01T23:59:59.999+00:00"),
+    ],
+)
+def test_d1_a_day_is_86400_seconds_whatever_the_clocks_do(begins: str, ends: str) -> None:
+    it = world("{id: d, delay: 1d}")
+    it.event("began", ms(begins) - START)
+    it.until(ms(ends) - START)
+    # began ------ 86,400,000 ms ------ goes on
+    assert it.sent() == [("hello", ms(ends) - START)]
 
 
 def test_a74_days_are_local_weekdays() -> None:

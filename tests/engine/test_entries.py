@@ -93,6 +93,60 @@ def test_e2_a34_reentry_after_a_time_from_entry_or_end(since: str, exit_at: str,
     assert refusals(world) == ([] if enters else ["reentry"])
 
 
+ENDS = """
+journey: j
+version: 1
+purpose: care
+priority: 10
+lifetime: 5d
+entry: {on: began, reentry: {after: 30d, since: exit}}
+exit: [{on: gone}]
+start: s
+states:
+  s:
+    on: [{event: finished, go: over}, {event: stopped, go: stop}]
+    steps: [{id: wait, hold_until: [{on: never, go: over}], timeout: 4d, on_timeout: rest}]
+  rest: {rest: true}
+  stop: {steps: [{id: end, end: {outcome: stopped}}]}
+  over: {final: true}
+"""
+RIVAL = "journey: rival\nversion: 1\npurpose: care\npriority: 90\nentry: {on: rival}\nstart: s\nstates: {s: {rest: true}}\n"
+PREEMPT = POLICY + "exclusive: [{id: one, journeys: [j, rival], on_conflict: preempt}]\n"
+
+
+@pytest.mark.parametrize(
+    ("event", "kind", "reason", "end"),
+    [
+        ("finished", "ended", "", "1d"),
+        ("stopped", "ended", "", "1d"),
+        ("gone", "exited", "", "1d"),
+        ("", "expired", "", "5d"),
+    ],
+)
+def test_a34_every_end_counts_as_the_exit(event: str, kind: str, reason: str, end: str) -> None:
+    # began 0 --- the end, of whatever kind --------- 30d after it: allowed at exactly that
+    for at, enters in (("30d-1ms", False), ("30d", True)):
+        world = World(ENDS)
+        world.event("began", "0s")
+        if event:
+            world.event(event, end)
+        world.until(end)
+        assert [(d.kind, d.reason) for d in world.decisions("ended", "exited", "expired")] == [(kind, reason)]
+        world.event("began", offset_ms(end) + offset_ms(at))
+        assert len(world.decisions("entered")) == 1 + enters
+
+
+def test_a34_a_pre_empted_instance_has_exited_too() -> None:
+    world = World(ENDS, RIVAL.replace("rest: true", "on: [{event: done, go: over}]}, over: {final: true"), policy=PREEMPT)
+    world.event("began", "0s")
+    world.event("rival", "1d")
+    world.event("done", "2d")
+    world.event("began", "31d-1ms")
+    world.event("began", "31d")
+    assert [(d.journey, d.reason) for d in world.decisions("exited", "entry_refused")] == [("j", "preempted"), ("j", "reentry")]
+    assert [d.journey for d in world.decisions("entered")] == ["j", "rival", "j"]
+
+
 def test_e2_a33_never_is_the_default_and_holds_for_each_key() -> None:
     world = World(journey("key: event.account"))
     for number, account in enumerate(("A", "B", "A")):

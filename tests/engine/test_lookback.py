@@ -121,6 +121,17 @@ def test_a42_since_entry_does_not_reach_before_the_entry_and_a_duration_does() -
     assert resolved(longer) == [("lookback", "2")]
 
 
+def test_a42_since_entry_does_not_reach_before_it_although_another_journey_has_the_event_kept() -> None:
+    # bought -1h, kept for `other` --- began 0: both wait 2d to 5d; only the one with a duration reaches back
+    own = JOURNEY.replace("ENTRY", 'event.kind != "x"')
+    other = own.replace("journey: j", "journey: other").replace("SETTINGS", "lookback: 9d")
+    it = World(own.replace("SETTINGS", "lookback: since_entry"), other)
+    buy(it, "-1h")
+    it.event("began", "0s", kind="a")
+    it.until("6d")
+    assert [(d.journey, d.by) for d in it.decisions("hold_resolved")] == [("other", "lookback"), ("j", "timeout")]
+
+
 @pytest.mark.parametrize(("at", "by"), [("1d", "lookback"), ("1d-1ms", "timeout")])
 def test_a44_the_interval_holds_its_start_and_not_its_end(at: str, by: str) -> None:
     # the wait begins 2d and looks back one day: [1d, 2d)
@@ -218,6 +229,16 @@ def test_a45_the_earliest_match_of_the_winning_branch_is_kept() -> None:
     buy(it, "4d", item="cup")
     it.until("5d")
     assert [(action.created_at - START, action.data) for action in it.actions] == [(offset_ms("5d"), {"item": "pen"})]
+
+
+def test_a45_the_earliest_match_is_so_by_its_own_time_and_not_by_its_arrival() -> None:
+    # bought cup 4d, and then, late, pen of 3d
+    it = world(RANKED)
+    it.event("began", "0s", kind="a")
+    buy(it, "4d", item="cup")
+    buy(it, "3d", item="pen")
+    it.until("5d")
+    assert [action.data for action in it.actions] == [{"item": "pen"}]
 
 
 def test_a47_a_ranked_wait_that_nothing_matched_times_out() -> None:

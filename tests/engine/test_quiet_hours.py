@@ -123,6 +123,7 @@ def test_k1_a60_a_held_send_has_its_slot_from_the_decision_and_its_window_runs_f
     for at in ("23h", "55h", "56h-1ms", "56h"):
         w.event("text", at)
     assert emitted(w) == [("j", offset_ms("32h")), ("text", offset_ms("56h"))]
+    assert [action.created_at - START for action in w.actions] == [offset_ms("32h"), offset_ms("56h")]
 
 
 def test_k1_a_slot_of_a_held_send_that_expires_is_given_back() -> None:
@@ -287,6 +288,39 @@ def test_a64_d2_quiet_hours_end_at_the_first_occurrence_of_to(zone: str, at: str
     w.until(offset(leaves) - 1)
     assert emitted(w) == []
     w.until(offset(leaves))
+    assert emitted(w) == [("j", offset(leaves))]
+
+
+NIGHTS = [
+    # zone, quiet hours, when a send is wanted, when it leaves
+    ("Australia/Sydney", "02:30-05:00", "2026-10-04T01:59:59.999+10:00", "2026-10-04T01:59:59.999+10:00"),
+    ("Australia/Sydney", "02:30-05:00", "2026-10-04T03:00+11:00", "2026-10-04T05:00+11:00"),  # no 02:30: they begin at 03:00
+    ("Australia/Sydney", "02:10-02:50", "2026-10-04T03:00+11:00", "2026-10-04T03:00+11:00"),  # the gap swallows them
+    ("Australia/Sydney", "02:30-05:00", "2026-04-05T02:15+11:00", "2026-04-05T02:15+11:00"),
+    ("Australia/Sydney", "02:30-05:00", "2026-04-05T02:15+10:00", "2026-04-05T05:00+10:00"),  # after the first 02:30
+    ("Europe/London", "01:30-06:00", "2026-03-29T02:00+01:00", "2026-03-29T06:00+01:00"),
+    ("Europe/London", "01:30-06:00", "2026-10-25T01:15+00:00", "2026-10-25T06:00+00:00"),
+    ("America/New_York", "02:30-06:00", "2026-03-08T03:00-04:00", "2026-03-08T06:00-04:00"),
+    ("America/New_York", "01:30-06:00", "2026-11-01T01:15-05:00", "2026-11-01T06:00-05:00"),
+    ("Australia/Lord_Howe", "02:15-05:00", "2026-10-04T02:30+11:00", "2026-10-04T05:00+11:00"),
+    ("Australia/Lord_Howe", "01:45-05:00", "2026-04-05T01:40+10:30", "2026-04-05T05:00+10:30"),
+    ("America/New_York", "21:00-08:00", "2028-02-28T22:00-05:00", "2028-02-29T08:00-05:00"),
+    ("America/New_York", "21:00-08:00", "2028-02-29T22:00-05:00", "2028-03-01T08:00-05:00"),
+    ("Pacific/Auckland", "21:00-08:00", "2026-12-31T22:00+13:00", "2027-01-01T08:00+13:00"),
+]
+
+
+@pytest.mark.parametrize(("zone", "hours", "at", "leaves"), NIGHTS)
+def test_q1_a64_d2_quiet_hours_begin_and_end_by_the_clocks_of_their_night(zone: str, hours: str, at: str, leaves: str) -> None:
+    def offset(moment: str) -> int:
+        return round(datetime.fromisoformat(moment).timestamp() * 1000) - START
+
+    begins, ends = hours.split("-")
+    quiet = f'channels: {{email: {{topic: t, quiet_hours: {{from: "{begins}", to: "{ends}"}}}}}}'
+    w = world(channels=quiet, more=f"timezone: {zone}")
+    w.event("began", offset(at))
+    w.until(offset(leaves) + offset_ms("1d"))
+    # wanted at `at` ....quiet.... | leaves at the first instant that is not
     assert emitted(w) == [("j", offset(leaves))]
 
 

@@ -33,7 +33,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from tests.house import examples
 from tests.house.tree import ROOT
@@ -220,7 +220,7 @@ class Reader:
             time.sleep(0.05)
         return log.read_text()
 
-    def _place(self, bootstrap: str | None) -> dict[str, object]:
+    def _place(self, bootstrap: str | None) -> dict[str, Any]:
         """Where and with what commands run: no standard input, no terminal, the project's commands on the path."""
         environment = os.environ | {"PATH": f"{ROOT / '.venv/bin'}{os.pathsep}{os.environ['PATH']}", "COLUMNS": "100"}
         if bootstrap:
