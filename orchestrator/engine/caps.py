@@ -6,7 +6,8 @@ time that it is held, because it may leave at any later instant; so no window ca
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.engine.contact import Contact, Sent
@@ -66,8 +67,12 @@ def _held(cap: Cap, contact: Contact) -> list[Held]:
 
 def _calendar(cap: Cap, now: int, zone: ZoneInfo) -> tuple[int, int]:
     """Give the local day or ISO week of `now`, as instants of its first and its following midnight."""
-    today = local_day(now, zone)
-    if cap.per_ms == _DAY_MS:
+    return _day_or_week(cap.per_ms == _DAY_MS, local_day(now, zone), zone)
+
+
+@lru_cache(maxsize=4096)
+def _day_or_week(is_day: bool, today: date, zone: ZoneInfo) -> tuple[int, int]:
+    if is_day:
         return instant(today, 0, zone), instant(today + timedelta(days=1), 0, zone)
     monday = today - timedelta(days=today.weekday())
     return instant(monday, 0, zone), instant(monday + timedelta(days=7), 0, zone)

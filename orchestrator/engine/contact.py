@@ -100,8 +100,11 @@ class Contact(Struct, array_like=True, gc=False):
 
     def tidy(self, now: int) -> None:
         """Drop what is over at `now`."""
-        self.blocks = {rule: block for rule, block in self.blocks.items() if now < block[1] + LATE_MS}
+        if self.blocks:
+            self.blocks = {rule: block for rule, block in self.blocks.items() if now < block[1] + LATE_MS}
         self.sent = [sent for sent in self.sent if sent.matters(now)]
+        if len(self.sent) <= CANCELLABLE:
+            return
         surplus = sum(not sent.may_count(now) for sent in self.sent) - CANCELLABLE
         if surplus > 0:
             forgotten = {id(sent) for sent in [sent for sent in self.sent if not sent.may_count(now)][:surplus]}

@@ -35,12 +35,13 @@ def is_repeat(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> bool:
 
 def remember(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> tuple[bytes, int]:
     """Note an event; give the new memory and how many ids that were still in the window `rule.max` made it forget."""
-    time = min(max(time, 0), _LATEST)
+    if not 0 <= time <= _LATEST:
+        time = max(0, min(time, _LATEST))
     noted = hashed + time.to_bytes(_TIME, "big")
-    if not seen or _time_of(seen, len(seen) - ENTRY) <= time - rule.window_ms:
+    length, oldest_kept = len(seen), time - rule.window_ms
+    if not seen or int.from_bytes(seen[-_TIME:], "big") <= oldest_kept:
         return noted, 0
-    start, length = 0, len(seen)
-    oldest_kept = time - rule.window_ms
+    start = 0
     while start < length and _time_of(seen, start) <= oldest_kept:
         start += ENTRY
     place = length

@@ -23,7 +23,13 @@ def zone_of(name: str) -> ZoneInfo | None:
 
 def local_day(now_ms: int, zone: tzinfo) -> date:
     """Give the date that the zone's clocks show at `now_ms` (ms UTC)."""
-    return _moment(now_ms).astimezone(zone).date()
+    return _day_of(now_ms // 1000, zone)
+
+
+# Zones are whole seconds away from UTC. Sends of one second share the answer; finding it takes 3 us.
+@lru_cache(maxsize=16_384)
+def _day_of(now_s: int, zone: tzinfo) -> date:
+    return _moment(now_s * 1000).astimezone(zone).date()
 
 
 def instant(day: date, minute: int, zone: tzinfo) -> int:

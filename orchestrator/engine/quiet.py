@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import date, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from orchestrator.engine.contact import QUIET_HOURS
@@ -38,14 +39,22 @@ def quiet_until(turn: Turn, action: Action) -> int | None:
 
 
 def ends_at(quiet: QuietHours, zone: ZoneInfo, now: int) -> int | None:
-    """Give the end of the quiet hours that hold at `now`, None where none do.
-
-    Bounds are instants, worked out for each local date on its own (ruling A64); hours over midnight began yesterday or today.
-    """
-    today = local_day(now, zone)
-    over_midnight = timedelta(days=int(quiet.end < quiet.start))
-    for day in (today - timedelta(days=1), today):
-        ends = instant(day + over_midnight, quiet.end, zone)
-        if instant(day, quiet.start, zone) <= now < ends:
+    """Give the end of the quiet hours that hold at `now`, None where none do."""
+    for starts, ends in _around(quiet.start, quiet.end, local_day(now, zone), zone):
+        if starts <= now < ends:
             return ends
     return None
+
+
+@lru_cache(maxsize=4096)
+def _around(start: int, end: int, today: date, zone: ZoneInfo) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Give first and following instant of the quiet hours that began yesterday, and of those that begin today.
+
+    Worked out for each local date on its own (ruling A64). `start` and `end` are minutes after midnight.
+    """
+    a_day = timedelta(days=1)
+    yesterday, over_midnight = today - a_day, a_day if end < start else timedelta()
+    return (
+        (instant(yesterday, start, zone), instant(yesterday + over_midnight, end, zone)),
+        (instant(today, start, zone), instant(today + over_midnight, end, zone)),
+    )

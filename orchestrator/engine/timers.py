@@ -20,13 +20,14 @@ def run(turn: Turn) -> None:
 
     A wait as long as the lifetime is allowed (rule W8), so at that instant the wait times out before the instance expires.
     """
-    for instance in sorted(turn.document.instances, key=_order):
+    for instance in _in_order(turn.document):
         if 0 != instance.due <= turn.now:
             _fall_due(turn, instance)
-    for instance in sorted(turn.document.instances, key=_order):
+    for instance in _in_order(turn.document):
         if 0 != instance.expires <= turn.now:
             _expire(turn, instance)
-    held.release(turn)
+    if turn.document.contact is not None:
+        held.release(turn)
     finish(turn)
 
 
@@ -42,6 +43,11 @@ def park(document: Document, due: int, instance_id: bytes | None, reason: str) -
         instance.due = 0
         if instance.expires <= due:
             instance.expires = 0
+
+
+def _in_order(document: Document) -> list[Instance]:
+    instances = document.instances
+    return list(instances) if len(instances) < 2 else sorted(instances, key=_order)
 
 
 def _order(instance: Instance) -> tuple[str, bytes]:

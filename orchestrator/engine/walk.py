@@ -16,7 +16,7 @@ from orchestrator.engine.document import Instance, marker_name
 from orchestrator.engine.handling import Decision, Incident
 from orchestrator.engine.identity import uuid_text
 from orchestrator.engine.moves import NEXT, WAIT, End, Go, Leave, Move
-from orchestrator.language.expressions import UNKNOWN, Expression
+from orchestrator.language.expressions import UNKNOWN, Expression, Scope
 from orchestrator.names import Kind, Reason
 
 if TYPE_CHECKING:
@@ -65,8 +65,13 @@ class Walk(Struct, eq=False):
 
     def value(self, expression: Expression, step: str) -> Any:
         """Evaluate; where the value is unknown or null, log it and give UNKNOWN."""
-        event = self.turn.event if self.event is None else self.event
-        value = expression.evaluate(self.turn.scope(self.instance.context, event))
+        return self._known(expression, self._scope(), step)
+
+    def _scope(self) -> Scope:
+        return self.turn.scope(self.instance.context, self.turn.event if self.event is None else self.event)
+
+    def _known(self, expression: Expression, scope: Scope, step: str) -> Any:
+        value = expression.evaluate(scope)
         if value is UNKNOWN or value is None:
             self._log_unknown(expression, step)
             return UNKNOWN
@@ -84,10 +89,12 @@ class Walk(Struct, eq=False):
     def values(self, expressions: tuple[tuple[str, Expression], ...], step: str) -> dict[str, Any]:
         """Evaluate named expressions; a name whose value is unknown is left out and logged."""
         found: dict[str, Any] = {}
-        for name, expression in expressions:
-            value = self.value(expression, step)
-            if value is not UNKNOWN:
-                found[name] = value
+        if expressions:
+            scope = self._scope()
+            for name, expression in expressions:
+                value = self._known(expression, scope, step)
+                if value is not UNKNOWN:
+                    found[name] = value
         return found
 
     def _log_unknown(self, expression: Expression, step: str) -> None:
@@ -126,7 +133,9 @@ class Walk(Struct, eq=False):
 
     def follow(self, step: StepProgram, move: Move) -> None:
         """Carry out what `step` asked for, and go on until the instance waits, rests or is over."""
-        self._run(self._after(step, move))
+        after = self._after(step, move)
+        if after is not None:
+            self._run(after)
 
     def go(self, state: str) -> None:
         """Enter a state and run its steps."""
@@ -141,11 +150,17 @@ class Walk(Struct, eq=False):
         return WAIT
 
     def _run(self, step: StepProgram | None) -> None:
+        keeps_trail = self.journey.keeps_trail
         while step is not None:
-            if self.journey.keeps_trail:
+            if keeps_trail:
                 self._leave_trail(step.id)
-            skipped = step.when is not None and not self.holds(step.when, step.id)
-            step = self._after(step, NEXT if skipped else step.verb.arrive(self, step))
+            if step.when is None or self.holds(step.when, step.id):
+                move = step.verb.arrive(self, step)
+                if move is WAIT:
+                    return
+                step = self._after(step, move)
+            else:
+                step = self._after(step, NEXT)
 
     def _leave_trail(self, step: str) -> None:
         trail = self.instance.trail
@@ -160,6 +175,10 @@ class Walk(Struct, eq=False):
         """Carry out a move; give the step to run next, None where the instance stops."""
         if move is WAIT:
             return None
+        if move is NEXT:
+            if step.next is None:
+                self._stand(self.instance.state)
+            return step.next
         if isinstance(move, Go):
             return self._enter(move.state)
         if isinstance(move, End):
@@ -168,9 +187,7 @@ class Walk(Struct, eq=False):
         if isinstance(move, Leave):
             self.end(Kind.EXITED, reason=move.reason)
             return None
-        if step.next is None:
-            self._stand(self.instance.state)
-        return step.next
+        raise TypeError(f"no such move: {type(move).__name__}")
 
     def _enter(self, name: str) -> StepProgram | None:
         turn = self.turn

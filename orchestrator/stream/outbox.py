@@ -49,7 +49,7 @@ class Outbox:
                 key, value, headers = self._handlings.encode(handling, message.topic(), partition, message.offset())
             else:
                 key, value, headers = self._handlings.encode(handling)
-            self._add(self._transitions, partition, key, value, headers)
+            self._records.append(Produce(self._transitions, partition, key, value, headers))
         if handling.actions:
             source_headers = message.headers() if handling.event else None
             for action in tuple(handling.actions):
@@ -58,10 +58,14 @@ class Outbox:
                     handling.actions.remove(action)
                     handling.incidents.append(_too_large(action, len(value)))
                 else:
-                    self._add(self._channels[action.channel], partition, key, value, action_headers)
+                    self._records.append(Produce(self._channels[action.channel], partition, key, value, action_headers))
+        if handling.incidents:
+            self._report(partition, handling, message)
+
+    def _report(self, partition: int, handling: Handling, message: Any) -> None:
         for index, incident in enumerate(handling.incidents):
             found = incident_from_engine(incident, handling, index, message, (self._app, __version__))
-            self._add(self._incidents, partition, *found)
+            self._records.append(Produce(self._incidents, partition, *found))
 
     def refusal(self, partition: int, message: Any, refusal: Refusal) -> None:
         """Add the incident of a record that the gate refused."""
@@ -81,9 +85,6 @@ class Outbox:
         """Give what was collected and begin anew."""
         records, self._records = self._records, []
         return records
-
-    def _add(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Any) -> None:
-        self._records.append(Produce(topic, partition, key, value, headers))
 
 
 def _too_large(action: Action, size: int) -> Incident:

@@ -184,8 +184,10 @@ class Partition:
         out.handling(self.number, handling, message)
         counts = self._counts
         counts["decisions"] += len(handling.decisions)
-        counts["actions"] += len(handling.actions)
-        counts["incidents"] += len(handling.incidents)
+        if handling.actions:
+            counts["actions"] += len(handling.actions)
+        if handling.incidents:
+            counts["incidents"] += len(handling.incidents)
 
     def _refuse(self, message: Any, refusal: Refusal, out: Outbox) -> None:
         self._counts["incidents"] += 1

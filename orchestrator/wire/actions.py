@@ -15,12 +15,13 @@ import orjson
 
 from orchestrator.engine.handling import Action, ConsentUsed
 from orchestrator.names import Header
-from orchestrator.wire.binary import END, FALSE, NOT_NULL, NULL, TRUE, double, long, optional, text, text_map
+from orchestrator.wire.binary import END, FALSE, NOT_NULL, NULL, TRUE, double, long, optional, text, text_map, word
 from orchestrator.wire.framing import Headers
 from orchestrator.wire.handlings import KeyValueHeaders
 from orchestrator.wire.ours import decode_ours, our_schema
 
 _KINDS: Final = {"send": 0, "call": 1, "cancel": 2}
+_TYPES: Final = {kind: (Header.CE_TYPE, f"journeys.action.{kind}".encode()) for kind in _KINDS}
 _URGENCIES: Final = {"high": 0, "medium": 1, "low": 2}
 _TRACE: Final = frozenset({Header.TRACEPARENT, Header.TRACESTATE})
 _KEPT: Final = 20_000
@@ -48,7 +49,7 @@ class ActionEncoder:
         combination = _repeating(action)
         repeated = self._repeated.get(combination)
         parts = [
-            self._prefix, repeated if repeated is not None else self._remember(combination, action),
+            self._prefix, repeated or self._remember(combination, action),
             text(action.action_id), long(len(customer)), customer, text(action.instance), optional(action.key),
             long(action.attempt), long(action.created_at), long(action.expires_at), _value_map(action.data),
             NULL if action.consent is None else NOT_NULL + _consent(action.consent),
@@ -71,12 +72,12 @@ class ActionEncoder:
     def _headers(self, action: Action, source_headers: Headers | None) -> list[tuple[str, bytes]]:
         headers = [
             (Header.CE_ID, command_id(action).encode()),
-            (Header.CE_TYPE, f"journeys.action.{action.kind}".encode()),
-            (Header.CE_TIME, _iso(action.created_at).encode()),
+            _TYPES[action.kind],
+            (Header.CE_TIME, _iso(action.created_at)),
             *self._fixed_headers,
         ]
         if source_headers:
-            headers += [(name, value) for name, value in source_headers if name in _TRACE and value is not None]
+            headers += [(header, value) for header, value in source_headers if header in _TRACE and value is not None]
         return headers
 
 
@@ -105,11 +106,12 @@ def _read_value(value: Any) -> Any:
 
 
 @lru_cache(maxsize=1024)
-def _iso(at_ms: int) -> str:
+def _iso(at_ms: int) -> bytes:
     moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
 
 
+@lru_cache(maxsize=1024)
 def _consent(consent: ConsentUsed) -> bytes:
     at = NOT_NULL + long(consent.at) if consent.at else NULL
     return text(consent.status) + at + optional(consent.source) + optional(consent.version)
@@ -118,13 +120,11 @@ def _consent(consent: ConsentUsed) -> bytes:
 def _value_map(values: Mapping[str, Any]) -> bytes:
     if not values:
         return END
-    return long(len(values)) + b"".join([text(name) + _value(value) for name, value in values.items()]) + END
-
-
-def _value(value: Any) -> bytes:
-    """Encode one value of the union in Action.avsc: null, boolean, long, double, string, Json."""
-    encode = _VALUES.get(type(value))
-    return encode(value) if encode is not None else _json(value)
+    encoded = long(len(values))
+    for key, value in values.items():
+        encode = _VALUES.get(type(value), _json)
+        encoded += word(key) + encode(value)
+    return encoded + END
 
 
 def _integer(value: int) -> bytes:
@@ -152,6 +152,7 @@ def _moment(value: datetime) -> str:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+# The union in Action.avsc: null, boolean, long, double, string; Json for anything else.
 _VALUES: Final[Mapping[type, Callable[[Any], bytes]]] = {
     type(None): lambda _: b"\x00",
     bool: lambda value: b"\x02\x01" if value else b"\x02\x00",

@@ -37,25 +37,27 @@ class HandlingEncoder:
             self._source(topic, partition, offset) if topic and handling.event else NULL,
         ]  # fmt: skip
         if handling.decisions:
-            self._append_decisions(parts, handling.decisions)
+            parts.append(long(len(handling.decisions)))
+            parts += self._decisions(handling.decisions)
         parts.append(END)
         return customer, b"".join(parts), []
 
-    def _append_decisions(self, parts: list[bytes], decisions: list[Decision]) -> None:
-        append, repeated = parts.append, self._repeated
-        append(long(len(decisions)))
+    def _decisions(self, decisions: list[Decision]) -> list[bytes]:
+        repeated, parts = self._repeated, []
         instance, instance_bytes = "", NULL
         for decision in decisions:
             combination = _repeating(decision)
-            append(repeated.get(combination) or self._remember(combination, decision))
+            parts.append(repeated.get(combination) or self._remember(combination, decision))
             if decision.instance != instance:
                 instance = decision.instance
                 instance_bytes = optional(instance)
-            append(instance_bytes)
-            if decision.key or decision.action_id or decision.detail:
-                append(optional(decision.key) + optional(decision.action_id) + text_map(decision.detail or {}))
+            parts.append(instance_bytes)
+            key, action_id, detail = decision.key, decision.action_id, decision.detail
+            if key or action_id or detail:
+                parts.append(optional(key) + optional(action_id) + (text_map(detail) if detail else END))
             else:
-                append(_NOTHING_MORE)
+                parts.append(_NOTHING_MORE)
+        return parts
 
     def _remember(self, combination: tuple[str | int, ...], decision: Decision) -> bytes:
         if len(self._repeated) >= _KEPT:

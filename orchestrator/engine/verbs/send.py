@@ -141,24 +141,13 @@ class Send(Verb):
 
 def _command(walk: Walk, step: StepProgram, plan: SendPlan) -> Action:
     instance, journey, now = walk.instance, walk.journey, walk.turn.now
+    purpose = plan.purpose or journey.purpose
     return Action(
-        kind="send",
-        action_id=identity.action_id(instance.id, step.id, walk.visit(step)),
-        customer=walk.turn.customer,
-        journey=journey.id,
-        version=journey.version,
-        instance=walk.id,
-        step=step.id,
-        channel=plan.channel or _choose(walk.turn, plan.channels, plan.purpose or journey.purpose),
-        created_at=now,
-        expires_at=now + plan.expires_ms,
-        purpose=plan.purpose or journey.purpose,
-        template=plan.template,
-        key=instance.key,
-        urgency=journey.urgency,
+        "send", identity.action_id(instance.id, step.id, walk.visit(step)), walk.turn.customer, journey.id, journey.version,
+        walk.id, step.id, plan.channel or _choose(walk.turn, plan.channels, purpose), now, now + plan.expires_ms, purpose,
+        plan.template, key=instance.key, urgency=journey.urgency, urgent=plan.urgent,
         arms=walk.arms() if journey.experiments else {},
-        urgent=plan.urgent,
-    )
+    )  # fmt: skip
 
 
 def _choose(turn: Turn, channels: tuple[str, ...], purpose: str) -> str:
