@@ -79,6 +79,16 @@ def test_a100_the_entry_rules_but_type_and_condition_hold() -> None:
     assert [(one.journey, one.reason) for one in again.decisions("entry_refused")] == [("child", "already_active")]
 
 
+@pytest.mark.parametrize(("at", "refused"), [("1h", []), ("1h-1ms", ["too_old"])])
+def test_a100_a_started_journey_may_be_too_old_and_is_not_asked_for_its_condition(at: str, refused: list[str]) -> None:
+    # another customer's record has moved the clock to 2h; the parent's own comes an hour late, or a little more
+    it = World(PARENT, child().replace("reentry: never", "reentry: never, max_age: 1h"))
+    it.event("began", "2h", customer="c2", plan="pro")
+    it.event("began", at, plan="pro")
+    assert [one.reason for one in it.decisions("entry_refused")] == refused
+    assert [one.journey for one in it.decisions("entered")] == ["parent", "child", "parent", "child"][: 4 - len(refused)]
+
+
 def test_a100_a_start_after_a_timer_enters_at_the_due_instant() -> None:
     it = World(PARENT.replace("- {id: begin", "- {id: wait, delay: 1d}\n      - {id: begin"), child())
     it.event("began", "0s", plan="pro")

@@ -15,6 +15,7 @@ from orchestrator.language import codes, schema, schema_shared
 from orchestrator.names import ExitCode
 from orchestrator.operate.runbook import REFUSALS, SUPPRESSIONS
 from orchestrator.settings import Settings
+from tests.house.rules import later_table, rules_table, rulings_table
 from tests.house.tree import ROOT
 
 _SECTION: Final = "<!-- from the code: {name} -->\n{body}\n<!-- end -->"
@@ -139,6 +140,7 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
 
 SECTIONS: Final[Mapping[str, Mapping[str, Callable[[], str]]]] = {
     "README.md": {"settings": settings_table},
+    "tests/RULES.md": {"rules": rules_table, "rulings": rulings_table, "not built": later_table},
     "docs/errors.md": {"exit statuses": exit_table, "errors": error_table, "findings": finding_table},
     "docs/language.md": {
         **{name: partial(words_table, mapping) for name, mapping in WORDS.items()},

@@ -52,14 +52,10 @@ LATER: Final = {
     "R3": "backtests of drafts",
 }
 
-# Being built at this moment: it leaves when its test and its scenario have landed.
-AWAITED: Final = frozenset({"M1", "M2", "M3", "F1", "A05", "A76", "A77", "A78"})
-
 # What a scenario cannot show, and where it is tested instead.
 NO_SCENARIO: Final = {
     "I3": "needs a crash: tests/contract/test_crash.py",
     "W8": "is about files that are refused: tests/language/test_graph.py",
-    "V1": "needs a second version of a journey while instances stand on the first: tests/engine/test_failures.py",
 }
 
 
