@@ -69,16 +69,15 @@ class AddressRule:
         address = normalised(expression.evaluate(turn.scope({}, None)))
         if not address:
             return ""
-        named = "\x1f".join((action.channel, address, action.journey, action.step))
-        return f"{KIND}:{sha256(named.encode()).hexdigest()[:32]}"
+        return _name(action.channel, address, action.journey, action.step)
 
     def is_claimed(self, turn: Turn, name: str) -> bool:
         """Tell whether another customer has sent to the address, in [its time, its time + window), or is about to.
 
         A late record finds sends that left after its time. They count: its own would leave after them.
         """
-        me = _hashed(turn.customer)
-        return any(claim.customer != me and turn.now < claim.until for claim in _claims(turn, name))
+        mine = _person(turn)
+        return any(claim.customer not in mine and turn.now < claim.until for claim in _claims(turn, name))
 
     def emitted(self, turn: Turn, name: str, action: Action) -> None:
         """Claim the address for a send that leaves now. It takes the place of all that the customer has claimed for less long."""
@@ -101,6 +100,17 @@ class AddressRule:
         if any(claim.action == mine for claim in claims):
             _keep(turn, name, [claim for claim in claims if claim.action != mine])
 
+    def erase(self, turn: Turn) -> None:
+        """Give up all that the person claims with the addresses of now (rule F1); earlier ones are let go of at their time."""
+        mine = _person(turn)
+        for channel, expression in self._expressions.items():
+            address = normalised(expression.evaluate(turn.scope({}, None)))
+            names = {_name(channel, address, *step) for step in turn.program.sending} if address else ()
+            for name in sorted(names):
+                claims = _claims(turn, name)
+                if any(claim.customer in mine for claim in claims):
+                    _keep(turn, name, [claim for claim in claims if claim.customer not in mine])
+
 
 def normalised(value: Any) -> str:
     """Give an address in the form in which equal ones are equal, "" for what is none.
@@ -118,6 +128,17 @@ def normalised(value: Any) -> str:
         digits = "".join(str(unicodedata.decimal(each)) for each in plain if each.isdecimal())
         return f"+{digits}" if plain.startswith("+") else digits
     return unicodedata.normalize("NFC", text)
+
+
+def _name(channel: str, address: str, journey: str, step: str) -> str:
+    named = "\x1f".join((channel, address, journey, step))
+    return f"{KIND}:{sha256(named.encode()).hexdigest()[:32]}"
+
+
+def _person(turn: Turn) -> set[bytes]:
+    """Give all ids of the customer, those that were merged into it too, as claims have them."""
+    merged = turn.document.merged
+    return {_hashed(name) for name in (turn.customer, *(merged.ids if merged is not None else ()))}
 
 
 def _hashed(customer: str) -> bytes:

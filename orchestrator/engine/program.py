@@ -152,6 +152,12 @@ def _entry_channels(journey: Journey, policy: Policy) -> tuple[str, ...]:
     return tuple(sorted({channel for step in steps for channel in TABLE[step.verb].entry_channels(step, journey, policy)}))
 
 
+def _sending(journey: JourneyProgram) -> list[tuple[str, str]]:
+    """Give journey and step of everything that a journey may send, its exits' last sends included."""
+    lasts = [leave.send for leaves in journey.exits.values() for leave in leaves if leave.send is not None]
+    return [(journey.id, step.id) for step in (*journey.acting, *lasts)]
+
+
 class Route:
     """What one event type can touch."""
 
@@ -188,6 +194,7 @@ class Program:
         self.keeps = keeps((*earlier, *topology.journeys), topology)
         self.routes: Mapping[str, Route] = self._routes(live)
         self.places = erasure.places(topology)
+        self.sending = frozenset(step for journey in self.journeys.values() for step in _sending(journey))
 
     def _routes(self, live: list[JourneyProgram]) -> dict[str, Route]:
         routes: dict[str, Route] = {event_type: Route() for event_type in EFFECTS}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.engine.engine import NEVER, next_due
+from tests.engine import test_addresses as addresses
 from tests.engine.sending import CHANNELS, PURPOSES, emitted, mail, policy, told
 from tests.engine.test_merging import NIGHT, merge, waiting
 from tests.engine.world import START, World
@@ -137,3 +138,15 @@ def test_f1_a53_a_journey_that_listens_to_the_request_starts_after_it() -> None:
     world = World(mail(on="privacy.erasure_requested"))
     erase(world, "0s")
     assert [decision.kind for decision in world.decisions()][:2] == ["erased", "entered"]
+
+
+@pytest.mark.parametrize("is_held", [False, True])
+def test_f1_x1_nobody_is_kept_from_a_send_by_the_address_of_somebody_erased(is_held: bool) -> None:
+    at = "22h" if is_held else "20h"
+    made = addresses.living(addresses.world(channels=addresses.QUIET if is_held else addresses.CHANNELS), "c1", "c2")
+    made.event("began", at)
+    assert len(addresses.notes(made)) == 1
+    erase(made, "23h")
+    assert addresses.notes(made) == []
+    made.event("began", "34h", customer="c2")
+    assert addresses.of_each(made)[-1] == ("c2", "sent", 34 * HOUR)

@@ -10,6 +10,7 @@ import pytest
 from orchestrator.engine.customer import Customer
 from orchestrator.engine.engine import NEVER, Engine, next_due
 from orchestrator.engine.record import Record
+from tests.engine import test_addresses as addresses
 from tests.engine.sending import CHANNELS, emitted, mail, policy, told
 from tests.engine.world import START, World, topology
 
@@ -468,3 +469,12 @@ def test_m1_a4_a_redrive_under_the_old_id_runs_the_instance_where_it_is() -> Non
     merge(world, "13d")
     handlings = world.simulation.engine.redrive(world.customer("a"), "mail", START + 14 * 86_400_000, "", world.simulation)
     assert [action.customer for handling in handlings for action in handling.actions] == ["b"]
+
+
+def test_m1_x1_a_person_with_two_ids_is_no_duplicate_of_themselves_and_still_one_of_others() -> None:
+    made = addresses.living(addresses.world(), "a", "b", "c")
+    made.event("began", "0s", customer="a")
+    merge(made, "1h")
+    made.event("began", "2h", customer="b")
+    made.event("began", "3h", customer="c")
+    assert [(who, what) for who, what, _ in addresses.of_each(made)] == [("a", "sent"), ("b", "sent"), ("c", "duplicate_address")]
