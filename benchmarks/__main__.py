@@ -1,4 +1,4 @@
-"""Runs the benchmarks on a real Kafka (KAFKA_BOOTSTRAP, Maven or Docker) and prints a table or JSON."""
+"""Runs the benchmarks and prints a table or JSON; those that need it on a real Kafka (KAFKA_BOOTSTRAP, Maven or Docker)."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import os
 import platform
 import sys
 
-from benchmarks import cdnow
+from benchmarks import cdnow, engine
 from tests.brokers import KafkaUnavailable, start_kafka
 
-BENCHMARKS = {cdnow.NAME: cdnow}
+BENCHMARKS = {engine.NAME: engine, cdnow.NAME: cdnow}
 
 
 def main() -> int:
@@ -22,18 +22,20 @@ def main() -> int:
     options = parser.parse_args()
     if unknown := set(options.names) - BENCHMARKS.keys():
         parser.error(f"no benchmark named {', '.join(sorted(unknown))}")
+    names = options.names or list(BENCHMARKS)
     try:
-        broker = start_kafka()
+        broker = start_kafka() if any(BENCHMARKS[name].NEEDS_BROKER for name in names) else None
     except KafkaUnavailable as error:
         print(f"bench: {error}", file=sys.stderr)
         return 3
     try:
         results = {}
-        for name in options.names or BENCHMARKS:
+        for name in names:
             print(f"{name}: {(BENCHMARKS[name].__doc__ or '').splitlines()[0]}", file=sys.stderr)
             results[name] = BENCHMARKS[name].run(broker, options.repeats, lambda line: print(line, file=sys.stderr))
     finally:
-        broker.remove()
+        if broker is not None:
+            broker.remove()
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, broker on the same machine"
     if options.json:
         print(json.dumps({"machine": machine, "results": results}, indent=2))

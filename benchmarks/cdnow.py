@@ -28,6 +28,8 @@ from tests.contract.cdnow import assert_as_the_oracle_says, wait_for_all
 from tests.contract.stage import Stage, WorkerProcess
 
 NAME = "cdnow"
+NEEDS_BROKER = True
+READY = "worker_ready"
 
 
 class Figures(msgspec.Struct):
@@ -57,6 +59,7 @@ def run(broker: Broker, repeats: int, say: Callable[[str], None]) -> dict[str, f
         "purchases_per_s": median(f.purchases / f.until_records_s for f in found),
         "handlings_per_s": median(f.handlings / f.until_timers_s for f in found),
         "decisions_per_s": median(f.decisions / f.until_timers_s for f in found),
+        "worker_cpu_us_per_purchase": median(f.worker_cpu_s / f.purchases * 1e6 for f in found),
         "worker_cpu_us_per_handling": median(f.worker_cpu_s / f.handlings * 1e6 for f in found),
         "floor_read_and_decode_per_s": median(f.purchases / f.floor_s for f in found),
         "ratio_to_floor": median(f.floor_s / f.until_records_s for f in found),
@@ -69,8 +72,10 @@ def _once(broker: Broker, folder: Path) -> Figures:
         records = stage.produce(purchases())
         floor_s = _read_and_decode(broker.bootstrap, stage.events, stage.topology.streams.partitions)
         worker = stage.worker()
+        stage.wait_until("the worker is ready", lambda: READY in worker.log.read_text(encoding="utf-8"))
+        starting_s = _cpu_seconds(worker)
         wait_for_all(stage, records)
-        cpu_s = _cpu_seconds(worker)
+        cpu_s = _cpu_seconds(worker) - starting_s
         assert worker.stop() == 0
         assert_as_the_oracle_says(stage)
         return _figures(stage, worker, records, floor_s, cpu_s)
@@ -102,7 +107,7 @@ def _figures(stage: Stage, worker: WorkerProcess, records: int, floor_s: float, 
 
 def _ready_at(worker: WorkerProcess) -> float:
     for line in worker.log.read_text(encoding="utf-8").splitlines():
-        if line.startswith("{") and (event := json.loads(line))["event"] == "worker_ready":
+        if line.startswith("{") and (event := json.loads(line))["event"] == READY:
             return datetime.fromisoformat(event["at"]).timestamp() * 1000
     raise AssertionError("the worker never became ready")
 

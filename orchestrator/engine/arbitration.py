@@ -99,8 +99,8 @@ def _caps_over(turn: Turn, action: Action) -> tuple[Cap, ...]:
     counting = turn.program.sends.caps_of(action)
     if not counting:
         return ()
-    zone = zone_of(turn)
-    return tuple(cap for cap in counting if caps.is_over(cap, turn.document.contact, turn.now, zone))
+    contact, now, zone = turn.document.contact, turn.now, zone_of(turn)
+    return tuple([cap for cap in counting if caps.is_over(cap, contact, now, zone)])
 
 
 def _hold_for_caps(turn: Turn, candidate: Candidate, over: tuple[Cap, ...]) -> bool:

@@ -31,7 +31,7 @@ def covers(cap: Cap, channel: str, purpose: str) -> bool:
 
 def is_over(cap: Cap, contact: Contact | None, now: int, zone: ZoneInfo) -> bool:
     """Tell whether one more send at `now` would be over the cap."""
-    if contact is None:
+    if contact is None or not (contact.sent or contact.held):
         return cap.limit < 1
     return len(_sent(cap, contact, now, zone)) + len(_held(cap, contact)) >= cap.limit
 

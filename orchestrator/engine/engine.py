@@ -120,10 +120,12 @@ class Engine:
     def _fire_at(self, customer: Customer, due: int, vicinity: Vicinity) -> Handling:
         turn: Turn | None = None
         try:
-            turn = Turn(self.program, customer.id, customer.open(), due, due, None, Handling(customer.id, due), vicinity)
+            document = customer.document or customer.open()
+            turn = Turn(self.program, customer.id, document, due, due, None, Handling(customer.id, due), vicinity)
             timers.run(turn)
-            _keep(turn)
-            customer.keep(customer.open())
+            if turn.touched:
+                _keep(turn)
+            customer.keep(document)
         except Exception as error:
             handling = _failed(Handling(customer.id, due), error, turn, customer)
             self._stop_timer(customer, turn, due)

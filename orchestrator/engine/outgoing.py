@@ -69,8 +69,10 @@ def emit(turn: Turn, candidate: Candidate) -> None:
     rules = turn.program.sends
     if candidate.address and rules.addresses is not None:
         rules.addresses.emitted(turn, candidate.address, action)
-    counting = rules.caps_of(action) if rules.caps else ()
-    _remember(turn, action, max((caps.window_end(cap, turn.now, zone_of(turn)) for cap in counting), default=0))
+    counts_until = 0
+    for cap in rules.caps_of(action) if rules.caps else ():
+        counts_until = max(counts_until, caps.window_end(cap, turn.now, zone_of(turn)))
+    _remember(turn, action, counts_until)
     if rules.notes_latest:
         latest = contact_of(turn.document).latest
         latest[action.channel] = max(turn.now, latest.get(action.channel, 0))
