@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks.scenarios import write as write_many
 from orchestrator import cli
 from orchestrator.names import ExitCode
 from orchestrator.operate.scenarios.batch import find, run_all
@@ -89,3 +96,29 @@ def test_several_processes_give_the_same_results_in_the_same_order(folder: Path)
 
     assert one == two
     assert len(one) == 3
+
+
+def test_ctrl_c_ends_all_processes_and_says_how_far_it_came(tmp_path: Path) -> None:
+    write_many(tmp_path, 1_000)
+    command = [sys.executable, "-c", "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + MAIN]
+    with subprocess.Popen([*command, str(tmp_path)], stderr=subprocess.PIPE, start_new_session=True, text=True) as process:
+        deadline = time.monotonic() + 60
+        while not children(process.pid) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        started = children(process.pid)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+
+    assert started
+    assert process.returncode == ExitCode.INTERRUPTED
+    assert re.fullmatch(r"interrupted: \d+ of 1000 scenarios were run\n", err)
+    while any(Path(f"/proc/{child}").exists() for child in started):
+        assert time.monotonic() < deadline, "a process was left behind"
+        time.sleep(0.05)
+
+
+MAIN = "import sys; from orchestrator import cli; sys.exit(cli.run(['test', *sys.argv[1:]]))"
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -47,10 +47,14 @@ def test(paths: Paths = None, matching: Matching = "", junit: Junit = None, as_j
         raise UsageError("cannot write there", where=str(junit), next_step="name a file in a folder that exists")
     started = time.monotonic()
     results: list[Result] = []
-    for result in run_all(files, matching):
-        results.append(result)
-        if not as_json and result.status != "passed":
-            _show(result)
+    try:
+        for result in run_all(files, matching):
+            results.append(result)
+            if not as_json and result.status != "passed":
+                _show(result)
+    except KeyboardInterrupt:
+        common.say(f"interrupted: {len(results)} of {len(files)} scenarios were run")
+        raise
     seconds = time.monotonic() - started
     if not results:
         raise UsageError(f"no scenario has {matching!r} in its name or path", where=where, next_step="try a shorter text")

@@ -14,7 +14,9 @@ from orchestrator.engine.handling import Action
 if TYPE_CHECKING:
     from orchestrator.engine.document import Document
 
-LATE_MS: Final = 86_400_000  # a record that comes late by so much still finds the blocks it is under and the sends it must count
+LATE_MS: Final = (
+    86_400_000  # a record that comes late by so much still finds what it repeats, what blocks it and what it must count
+)
 CANCELLABLE: Final = 256  # emitted sends remembered only to be cancelled; beyond them the oldest is forgotten first
 QUIET_HOURS: Final = "quiet_hours"
 CAP: Final = "cap"

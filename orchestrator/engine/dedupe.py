@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from orchestrator.engine.contact import LATE_MS
 from orchestrator.language.model import EventDedupe
 
 _HASH: Final = 8
@@ -27,18 +28,21 @@ def is_repeat(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> bool:
     """
     position = seen.find(hashed)
     while position >= 0:
-        if position % ENTRY == 0:
-            return time < _time_of(seen, position) + rule.window_ms
+        if position % ENTRY == 0 and time < _time_of(seen, position) + rule.window_ms:
+            return True
         position = seen.find(hashed, position + 1)
     return False
 
 
 def remember(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> tuple[bytes, int]:
-    """Note an event; give the new memory and how many ids that were still in the window `rule.max` made it forget."""
+    """Note an event; give the new memory and how many ids that were still in the window `rule.max` made it forget.
+
+    Ids are kept for a day past their window, so that a late record which repeats one is still known.
+    """
     if not 0 <= time <= _LATEST:
         time = max(0, min(time, _LATEST))
     noted = hashed + time.to_bytes(_TIME, "big")
-    length, oldest_kept = len(seen), time - rule.window_ms
+    length, oldest_kept = len(seen), time - rule.window_ms - LATE_MS
     if not seen or int.from_bytes(seen[-_TIME:], "big") <= oldest_kept:
         return noted, 0
     start = 0
@@ -49,7 +53,11 @@ def remember(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> tuple[
         place -= ENTRY
     seen = seen[start:place] + noted + seen[place:]
     excess = len(seen) // ENTRY - rule.max
-    return (seen, 0) if excess <= 0 else (seen[excess * ENTRY :], excess)
+    if excess <= 0:
+        return seen, 0
+    kept = excess * ENTRY
+    forgotten = sum(_time_of(seen, at) > time - rule.window_ms for at in range(0, kept, ENTRY))
+    return seen[kept:], forgotten
 
 
 def unite(ours: bytes, theirs: bytes, rule: EventDedupe) -> bytes:

@@ -80,8 +80,9 @@ class Incident(Struct, omit_defaults=True, gc=False):
 class Handling(Struct, gc=False):
     """The outputs of one handling, in order. `at` is the record's time or the timers' due instant, ms UTC.
 
-    `counts` holds what is counted and is no decision, by `names.Count`. `profile` holds what journeys set in the profile, to be
-    published as a profile change (ruling A88). `joined` is the id that the record merged into `customer`, "" for none.
+    `counts` holds what is counted and is no decision, by `names.Count`. `profile` holds what journeys set in the profile; the
+    log has the names, in `context_set`, and nothing carries the values further (ruling A88). `joined` is the id that the record
+    merged into `customer`, "" for none.
     """
 
     customer: str

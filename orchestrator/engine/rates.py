@@ -9,6 +9,9 @@ A place whose command does not leave after all stays empty: who stands behind it
 them up would rewrite as many documents. Once nobody waits any more, empty places are forgotten, so that after a queue was
 cancelled the next command does not wait behind it.
 
+The rate is held in the engine's time. On the wire, what was held comes a little more than a second later (rule T5), and a worker
+that catches up after a pause sends in one go what was due in it, stamped with the instants of its places.
+
 Calls count like sends: a rate is what the service behind the channel can take. Cancel commands do not, they must not wait.
 """
 

@@ -111,7 +111,7 @@ class Walk(Struct, eq=False):
         return True
 
     def write_profile(self, updates: Mapping[str, Any], step: str) -> tuple[str, ...]:
-        """Set names of the profile, here at once and as a change to be published; give those set (ruling A88).
+        """Set names of the profile, at once; give those set (ruling A88).
 
         A name that a younger record has set keeps its value: the newest record time wins, also over a late record's step.
         """

@@ -114,6 +114,26 @@ def test_x1_another_journey_step_or_channel_is_another_message() -> None:
     assert of_each(made)[-1][:2] == ("c1", "duplicate_address")
 
 
+def test_x1_one_address_by_two_channels_is_two_messages() -> None:
+    both = CHANNELS.replace("push: {topic: actions.push}", "push: {topic: actions.push, address: profile.email}")
+    rules = policy(DEDUPE.replace("email, sms", "email, push"), channels=both)
+    made = living(World(mail(channel="preferred"), policy=rules), "c1", "c2", "c3")
+    for number, customer, channel in ((1, "c1", "email"), (2, "c2", "push"), (3, "c3", "email")):
+        made.event("preference.updated", number, customer=customer, preferred_channel=channel)
+        made.event("began", number, customer=customer)
+    assert [(who, what) for who, what, _ in of_each(made)] == [("c1", "sent"), ("c2", "sent"), ("c3", "duplicate_address")]
+
+
+def test_x1_a_note_does_not_grow_with_a_customers_own_sends() -> None:
+    made = living(world(), "c1")
+    made.event("began", 0, customer="c1")
+    (once,) = notes(made)
+    for minute in range(50):
+        made.event("began", minute * 60_000, customer="c1")
+    (often,) = notes(made)
+    assert len(often) == len(once)
+
+
 @pytest.mark.parametrize("profile", [{}, {"email": None}, {"email": ""}, {"email": "  "}, {"email": ["a@b"]}, {"email": True}])
 def test_a67_a68_without_an_address_nothing_is_compared(profile: dict[str, object]) -> None:
     made = world()

@@ -187,3 +187,11 @@ def test_p3_a98_exposure_is_at_the_step_and_once_for_the_customer_whatever_the_j
     assert [decision.step for decision in world.decisions("branch_taken")] == ["pick", "pick", "choose"]
     assert {decision.arm for decision in world.decisions("branch_taken")} == {exposed.arm}
     assert world.decisions("exposed") == [exposed]
+
+
+def test_p2_a_later_experiment_does_not_end_the_silence_of_a_holdout_arm() -> None:
+    second = "      - {id: again, randomize: {experiment: other, branches: [{arm: a, weight: 50}, {arm: b, weight: 50}]}}\n"
+    world = World(JOURNEY.replace("      - {id: offer,", second + "      - {id: offer,"))
+    world.event("began", "0s", customer=customer_in("control"))
+    assert [action.template for action in world.actions] == ["before"]
+    assert [decision.step for decision in world.decisions("branch_taken")] == ["choose", "again"]

@@ -7,9 +7,11 @@ from fractions import Fraction
 from functools import cache
 from math import ceil
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestrator.engine import outgoing
 from orchestrator.engine.customer import Customer
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.rates import Bucket, Pace
@@ -66,6 +68,11 @@ def restart(made: World) -> None:
     """Forget everything but what is stored."""
     for holders in (made.simulation.customers, made.simulation.notes):
         holders.update({name: Customer(name, one.stored) for name, one in holders.items()})
+
+
+PROMO = mail(purpose="promotion").replace("start: s", "exit: [{on: left}]\n        start: s").replace(
+    "- {id: stop", "- {id: wait, delay: 10d}\n              - {id: stop"
+)  # fmt: skip
 
 
 # The bucket.
@@ -169,12 +176,13 @@ def test_x2_who_comes_at_the_instant_of_a_place_does_not_overtake() -> None:
 def test_x2_several_places_in_one_millisecond_keep_a_customers_order() -> None:
     made = world(mail(), mail("k", on="also"), rate="{limit: 2000, per: 1s}", share=Fraction(1, 1))
     crowd(made, 2000)
-    made.event("began", 0, customer="z")
-    made.event("began", 0, customer="z2")
-    made.event("also", 1, customer="z")
+    made.event("began", 0, customer="z")  # its place is half a millisecond later, so it leaves at 1
+    made.event("also", 1, customer="z")  # there is a token for it, but its first send has not left yet
     made.until("1m")
-    assert [template for template, _ in emitted(made) if template == "k"] == ["k"]
-    assert [action.template for action in made.actions if action.customer == "z"] == ["j", "k"]
+    assert [(action.template, action.created_at - START) for action in made.actions if action.customer == "z"] == [
+        ("j", 1),
+        ("k", 1),
+    ]
 
 
 def test_x2_q1_a_crowd_whose_quiet_hours_end_leaves_through_the_bucket() -> None:
@@ -227,6 +235,30 @@ def test_x2_a65_a_send_whose_place_comes_too_late_expires_at_its_time_and_takes_
     assert [at for _, at in left(made)] == [0, 30_000, 60_000]  # the place of 60 s goes to who can use it
 
 
+def test_x2_a_send_that_expires_without_a_place_moves_nobody_up() -> None:
+    made = crowd(world(mail(more=", expires: 45s"), mail("k", on="also"), rate="{limit: 1, per: 30s}"), 3)
+    made.event("also", SECOND, customer="k1")
+    made.event("also", 46 * SECOND, customer="k2")
+    made.until("1h")
+    assert told(made, "action_suppressed") == [("suppressed", "rate", 45 * SECOND)]
+    assert left(made)[2:] == [("k1", 60 * SECOND), ("k2", 90 * SECOND)]
+
+
+def test_x2_a13_a_send_whose_instance_is_over_takes_no_place() -> None:
+    """The second send loses for want of consent and ends the instance, so the first may not wait."""
+    ending = mail().replace(
+        "- {id: stop",
+        "- {id: more, send: {channel: email, template: m, purpose: promotion, on_suppressed: exit}}\n              - {id: stop",
+    )
+    made = world(ending, mail("k", on="also"), rate="{limit: 1, per: 1h}")
+    made.event("also", 0, customer="c0")
+    made.event("began", 1, customer="c1")
+    made.event("also", 2, customer="c2")
+    made.until("1d")
+    assert told_of(made, "c1")[-1] == ("cancelled", "exited", 1)
+    assert left(made) == [("c0", 0), ("c2", HOUR)]
+
+
 def test_x2_k1_a60_a_send_held_for_its_rate_has_its_cap_slot() -> None:
     cap = "caps: [{id: c, limit: 1, per: 1d}]"
     made = world(mail(), mail("k", on="also"), rate="{limit: 1, per: 1h}", sections=[cap])
@@ -260,9 +292,18 @@ def test_x2_k4_a_send_that_got_its_cap_slot_waits_for_its_place() -> None:
     ]
 
 
-PROMO = mail(purpose="promotion").replace("start: s", "exit: [{on: left}]\n        start: s").replace(
-    "- {id: stop", "- {id: wait, delay: 10d}\n              - {id: stop"
-)  # fmt: skip
+def test_x2_a_place_in_quiet_hours_is_given_up() -> None:
+    made = world(PROMO, mail("k", on="also"), rate="{limit: 1, per: 1h}", more=', quiet_hours: {from: "21:00", to: "08:00"}')
+    for number, at in enumerate((20 * HOUR, 20 * HOUR + 1)):  # the second one's place is at 21:00
+        made.event("also", at, customer=f"k{number}")
+    made.until("40h")
+    for customer in ("p0", "p1"):
+        made.consent("granted", "-1h", customer=customer)
+        made.event("began", 40 * HOUR, customer=customer)
+    made.event("left", 40 * HOUR + 1, customer="p1")
+    made.event("also", 40 * HOUR + 2, customer="k2")  # nobody waits, so p1's place is free again
+    made.until("3d")
+    assert left(made) == [("k0", 20 * HOUR), ("k1", 32 * HOUR), ("p0", 40 * HOUR), ("k2", 41 * HOUR)]
 
 
 def promotions(count: int, **more: object) -> World:
@@ -327,6 +368,42 @@ def test_x2_x1_a_send_held_for_its_rate_claims_its_address() -> None:
     ]  # fmt: skip
 
 
+def test_x2_k4_a_cancelled_send_gives_its_cap_slot_to_who_waits_for_it() -> None:
+    cap = "caps: [{id: c, limit: 1, per: 10d, over: hold, max_hold: 5d}]"
+    made = world(PROMO, mail("k", on="also"), rate="{limit: 1, per: 1h}", sections=[cap])
+    made.consent("granted", "-1h", customer="c1")
+    made.event("also", 0, customer="c0")
+    made.event("began", 0, customer="c1")
+    made.event("also", 1, customer="c1")
+    made.event("left", 2, customer="c1")
+    made.until("1d")
+    assert told_of(made, "c1") == [
+        ("held", "rate", 0),
+        ("held", "cap", 1),
+        ("cancelled", "exited", 2),
+        ("held", "rate", 2),
+        ("released", "rate", HOUR),
+        ("emitted", "", HOUR),
+    ]
+
+
+def test_x2_a5_a_failure_after_the_token_was_taken_gives_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = crowd(world(rate="{limit: 1, per: 1s}"), 1)
+    (note,) = made.simulation.notes.values()
+    before = note.stored
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("on purpose")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(outgoing, "log", fail)
+        made.event("began", 5 * SECOND, customer="c1")
+    assert [incident.reason for incident in made.incidents] == ["handler_error"]
+    assert note.stored == before
+    made.event("began", 5 * SECOND, customer="c2")
+    assert left(made)[-1] == ("c2", 5 * SECOND)
+
+
 # Calls.
 
 CALL = """
@@ -355,7 +432,7 @@ def test_x2_a91_calls_wait_too_and_their_time_runs_from_their_leaving() -> None:
 
 
 def test_x2_a57_an_exit_cancels_a_call_that_waits_and_a_withdrawal_does_not() -> None:
-    made = crowd(world(CALL, rate="{limit: 1, per: 10s}"), 3)
+    made = crowd(world(CALL.replace("purpose: care", "purpose: promotion"), rate="{limit: 1, per: 10s}"), 3)
     made.consent("withdrawn", 1, channel="*", purpose="*", customer="c0001")
     made.event("left", 1, customer="c0002")
     made.event("began", 2, customer="c0003")

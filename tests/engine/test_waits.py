@@ -460,3 +460,24 @@ def test_a83_a_wait_as_long_as_the_lifetime_times_out_and_the_event_at_its_end_i
     assert world.sent() == [("remind", 3 * DAY)]
     assert [decision.kind for decision in world.decisions()][-2:] == ["expired", "action_emitted"]
     assert world.document().instances == []
+
+
+def test_t7_active_instances_are_offered_an_event_oldest_first() -> None:
+    keyed = """
+        journey: keyed
+        version: 1
+        purpose: care
+        entry: {on: began, key: event.key, reentry: always}
+        start: s
+        states:
+          s:
+            steps:
+              - {id: answer, hold_until: [{on: done, go: over}], timeout: 9d}
+          over: {final: true}
+        """
+    for order in (("b", "a", "c"), ("c", "b", "a")):
+        world = World(keyed)
+        for number, key in enumerate(order):
+            world.event("began", f"{number}s", key=key)
+        world.event("done", "1h")
+        assert [decision.key for decision in world.decisions("ended")] == list(order)

@@ -74,8 +74,9 @@ def test_c3_an_emitted_send_that_no_outcome_came_for_gets_a_cancel_command_in_th
     )  # fmt: skip
 
 
-def test_c3_one_cancel_is_enough() -> None:
-    w = world()
+@pytest.mark.parametrize("more", ["", "caps: [{id: c, limit: 9, per: 1d}]"], ids=["forgotten then", "remembered for its slot"])
+def test_c3_one_cancel_is_enough(more: str) -> None:
+    w = world(more=more)
     w.event("began", "1h")
     w.consent("withdrawn", "2h")
     w.consent("withdrawn", "3h", channel="*", purpose="*")

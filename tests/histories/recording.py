@@ -25,6 +25,8 @@ ANSWERS = (
     {"status": "failed", "code": "throttled"}, {"status": "delivered"}, {"status": "succeeded"},
 )  # fmt: skip
 
+YOUNGER = frozenset({"joined"})
+
 
 def run(files: dict[str, str], records: Iterable[dict[str, Any]], until: int) -> tuple[list[str], dict[str, str]]:
     """Give every handling as a line of JSON, and each document that is left as hex."""
@@ -91,7 +93,12 @@ def _record(event: dict[str, Any]) -> Record:
 
 
 def _lines(handlings: Iterable[Handling]) -> list[str]:
-    return [json.dumps(to_builtins(structs.asdict(handling)), ensure_ascii=False) for handling in handlings]
+    return [json.dumps(to_builtins(_said(handling)), ensure_ascii=False) for handling in handlings]
+
+
+def _said(handling: Handling) -> dict[str, Any]:
+    """Leave out fields younger than the recorded histories where they say nothing."""
+    return {name: value for name, value in structs.asdict(handling).items() if value or name not in YOUNGER}
 
 
 def _actions(handlings: Iterable[Handling]) -> list[Action]:

@@ -43,8 +43,8 @@ class SetPlan(Struct, frozen=True):
 class Set(Verb):
     """Evaluates all its expressions, then writes; a name whose value is unknown keeps what it has.
 
-    What it writes to the profile holds at once for this customer's journeys, from the next step on, and goes out as a profile
-    change (ruling A88).
+    What it writes to the profile holds at once for this customer's journeys, from the next step on. The decision log tells the
+    names and never the values, which may be personal (ruling A88).
     """
 
     name = "set"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Final, Literal
 
@@ -14,6 +17,7 @@ from msgspec import Struct
 
 from orchestrator.errors import UsageError
 from orchestrator.language.problems import Problems
+from orchestrator.operate.scenarios.events import check_events
 from orchestrator.operate.scenarios.judging import judge
 from orchestrator.operate.scenarios.playing import play
 from orchestrator.operate.scenarios.publishing import stages_of
@@ -90,17 +94,36 @@ def run_all(files: list[Path], matching: str = "", processes: int | None = None)
     # Started anew and not forked: a copy of a process with threads may hang.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(count, mp_context=context) as pool:
-        results = pool.map(_run_in_process, files, [matching] * len(files), chunksize=CHUNK)
-        yield from (result for result in results if result is not None)
+        try:
+            with _interrupts_wait():
+                chunks = [pool.submit(_run_in_process, files[n : n + CHUNK], matching) for n in range(0, len(files), CHUNK)]
+            for chunk in chunks:
+                yield from chunk.result()
+        except (KeyboardInterrupt, GeneratorExit):
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Start processes that do not hear Ctrl-C, which a terminal sends to all; this one hears it a little later, and ends them."""
+    resource_tracker.ensure_running()  # it would lift the mask while it starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _RUNNER: list[Runner] = []
 
 
-def _run_in_process(path: Path, matching: str) -> Result | None:
+def _run_in_process(paths: list[Path], matching: str) -> list[Result]:
     if not _RUNNER:
         _RUNNER.append(Runner())
-    return _RUNNER[0].run(path, matching)
+    results = [_RUNNER[0].run(path, matching) for path in paths]
+    return [result for result in results if result is not None]
 
 
 class Runner:
@@ -121,6 +144,7 @@ class Runner:
         stages = [] if scenario is None or stage is None else stages_of(scenario, stage, problems)
         journeys = [journey for each in stages for journey in each.topology.journeys]
         if scenario is not None and stages:
+            check_events(scenario, stages[0], problems)
             check_references(scenario, journeys, problems)
         seen = None
         if scenario is not None and stages and not problems.has_errors:

@@ -24,7 +24,6 @@ from orchestrator.operate.scenarios.scenario import (
 from orchestrator.operate.scenarios.stage import Stage
 from orchestrator.simulate import Simulation
 from orchestrator.wire.gate import Gate, Refusal
-from orchestrator.wire.schemas import BadEvent
 
 TOPIC = "events"
 
@@ -133,21 +132,14 @@ class _Player:
             self.seen.moments.append(Moment(record.customer, record.time, record.type, nothing))
 
     def _give_event(self, number: int, given: GivenEvent) -> None:
-        payload: dict[str, Any] | None = dict(given.data)
         schema = self._stage.schemas.get(given.event) if self._stage.checks(given.event) else None
-        version = schema.schema_id if schema else ""
+        payload = dict(given.data) if schema is None else schema.plain(given.data)
+        origin = (TOPIC, number, schema.schema_id if schema else "")
         for customer in given.customers:
             event_id = given.id or f"given-{number}"
             if given.is_pattern:
                 event_id = f"{event_id}-{customer}"
-            if schema is not None:
-                try:
-                    payload = schema.plain(given.data)
-                except BadEvent as error:
-                    for fault in error.faults:
-                        self._problems.error(given.data_place, codes.UNFIT_EVENT, f"{given.event} does not take this: {fault}")
-                    return
-            self._feed(given.event, customer, event_id, given.at, dict(payload or {}), (TOPIC, number, version))
+            self._feed(given.event, customer, event_id, given.at, dict(payload), origin)
 
     def _feed(
         self, event: str, customer: str, event_id: str, at: int, payload: dict[str, Any], origin: tuple[str, int, str]

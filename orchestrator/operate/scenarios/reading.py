@@ -119,6 +119,7 @@ def _event(fields: Fields, at: int) -> GivenEvent:
         id=fields.text("id"),
         data=_payload(fields),
         data_place=fields.at("data"),
+        event_place=fields.at("event"),
         is_pattern=fields.has("customers"),
     )
 

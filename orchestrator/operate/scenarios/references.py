@@ -57,7 +57,8 @@ def _check(name: str, known: Iterable[str], what: str, code: str, place: Place, 
     known = list(known)
     if name in known or (what == "step" and name.startswith(EXIT)):
         return True
-    problems.error(place, code, f"no journey of this scenario has the {what} {name!r}", word=name, known=known)
+    whose = "this scenario has no" if what == "journey" else "no journey of this scenario has the"
+    problems.error(place, code, f"{whose} {what} {name!r}", word=name, known=known)
     return False
 
 

@@ -37,6 +37,7 @@ class GivenEvent(Struct, frozen=True):
     id: str
     data: Mapping[str, Any]
     data_place: Place
+    event_place: Place
     is_pattern: bool = False
 
 

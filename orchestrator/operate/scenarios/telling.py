@@ -159,7 +159,8 @@ def _decision(decision: Decision) -> str:
     words = [decision.kind, decision.journey, decision.key]
     words += [decision.state] if decision.kind == Kind.STATE_ENTERED else [decision.step]
     words += [f"{name} {value}" for name in ("reason", "by", "outcome", "arm", "channel") if (value := getattr(decision, name))]
-    return " ".join(word for word in words if word)
+    expression = (decision.detail or {}).get("expression", "")
+    return " ".join(word for word in words if word) + (f": {expression}" if expression else "")
 
 
 def _action(action: Action) -> str:
@@ -181,10 +182,14 @@ def _around(lines: list[Line]) -> list[Line]:
     last = min(max(marked, default=len(lines)) + AFTER + 1, len(lines))
     kept = lines[first:last]
     if first:
-        kept.insert(0, Line(f"... {first} lines before"))
+        kept.insert(0, Line(f"... {_lines(first)} before"))
     if last < len(lines):
-        kept.append(Line(f"... {len(lines) - last} lines after"))
+        kept.append(Line(f"... {_lines(len(lines) - last)} after"))
     return kept
+
+
+def _lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count} lines"
 
 
 def _cut(line: str) -> str:

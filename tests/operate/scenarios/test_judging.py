@@ -213,7 +213,7 @@ line 21: this action differs in at and template
                  hold_started nudge answer
   2d           timer
                  hold_resolved nudge answer by timeout
-                 condition_error nudge remind
+                 condition_error nudge remind: event.n
                  ended nudge
 >                -> send nudge remind email nudge
 >              expected  at 1d, template other

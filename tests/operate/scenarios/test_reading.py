@@ -95,6 +95,21 @@ def test_a25_inline_journeys_take_schemas_and_policy_from_topologies(tmp_path: P
     assert "purchase.made does not take this: price: expected" in messages(wrong)[0]
 
 
+def test_every_event_that_no_schema_takes_is_told_before_anything_runs(tmp_path: Path) -> None:
+    head = f"scenario: x\ntopologies: {ROOT / 'topologies'}\nstart: 2026-01-05T00:00:00Z\n"
+    body = """given:
+  - {at: 0s, customer: c1, event: signup.created, data: {plann: pro}}
+  - {at: 1s, customer: c1, event: auth.logn}
+  - {at: 2s, customer: c1, event: consent.changed, data: {chanel: email}}
+expect: {states: {c1: {onbording: activated}}}
+"""
+    told = run(tmp_path, body, head).problems
+
+    assert [line.split(":", 1)[1].split("  ")[0] for line in told] == ["5:57", "6:35", *["7:58"] * 4, "8:35"]
+    assert "auth.logn'; did you mean 'auth.login'?" in told[1]
+    assert any("chanel: no such field; did you mean 'channel'?" in line for line in told)
+
+
 def test_topologies_that_are_not_there_are_a_problem_of_that_line(tmp_path: Path) -> None:
     head = "scenario: x\ntopologies: nowhere\nstart: 2026-01-05T00:00:00Z\n"
     result = run(tmp_path, "expect: {}\n", head)
