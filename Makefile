@@ -52,7 +52,7 @@ test: lint ## lint, then all tests: the fast ones first, those on a real Kafka a
 test-fast: $(READY) ## only the tests that need no real Kafka
 	@$(BIN)/python -m pytest -m "not kafka"
 
-bench: $(READY) ## events a second on a real Kafka
+bench: $(READY) ## CPU an event in the engine, events a second on a real Kafka
 	@$(BIN)/python -m benchmarks
 
 clean: ## remove .venv and everything that was built
