@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from heapq import heappop, heappush
 
 from orchestrator.engine.engine import NEVER, Customer, Engine, next_due
 from orchestrator.engine.handling import Handling
 from orchestrator.engine.record import Record
 from orchestrator.engine.vicinity import NOTE, is_note
-from orchestrator.language.model import Journey, Topology
+from orchestrator.language.model import Topology
 
 
 class Simulation:
@@ -18,9 +17,9 @@ class Simulation:
     Timers of all customers fire in order of their due instant, then customer id, so that a run gives the same list every time.
     """
 
-    def __init__(self, topology: Topology | Engine, earlier: Iterable[Journey] = ()) -> None:
-        """`earlier` are versions of journeys for instances that already stand on them. An engine may serve many simulations."""
-        self.engine = topology if isinstance(topology, Engine) else Engine(topology, earlier)
+    def __init__(self, topology: Topology | Engine) -> None:
+        """An engine may serve many simulations."""
+        self.engine = topology if isinstance(topology, Engine) else Engine(topology)
         self.clock = 0  # ms UTC
         self.customers: dict[str, Customer] = {}
         self.notes: dict[str, Customer] = {}  # by id, with U+0000

@@ -1,6 +1,7 @@
 """A topologies folder on disk: the only place that reads one. Everything after it works on bytes and values.
 
-A folder holds `journeys/*.yaml`, `policy.yaml`, `streams.yaml` and `experiments.yaml`; scenarios may lie among them.
+A folder holds `journeys/*.yaml`, `policy.yaml`, `streams.yaml` and `experiments.yaml`; scenarios may lie among them. Under
+`earlier/` are versions of journeys that take no entries any more, for the instances that stand on them (rule V1).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from orchestrator.language.problems import Problem
 from orchestrator.wire.schemas import load_catalog
 
 JOURNEYS: Final = "journeys"
+EARLIER: Final = "earlier"
 SHARED: Final[dict[str, SourceKind]] = {"policy.yaml": "policy", "streams.yaml": "streams", "experiments.yaml": "experiments"}
 LEVELS_UP: Final = 3  # how far above a journey, or a topologies folder, what belongs to it is looked for
 
@@ -118,15 +120,16 @@ def _folder(path: Path) -> Bundle:
         raise UsageError("no such topologies folder", where=str(path), next_step="give a folder with journeys/ and policy.yaml")
     if not (path / JOURNEYS).is_dir() and _is_topology(path.parent):
         return _of_files(path.parent, sorted(_journeys(path)))
-    inside = sorted(each.name for each in path.iterdir() if _is_topology(each) and (each / JOURNEYS).is_dir())
-    if inside and not (path / JOURNEYS).is_dir() and not _is_topology(path):
-        raise UsageError("this is no topologies folder, but has one in it", where=str(path), next_step=f"give {path / inside[0]}")
-    journeys = sorted(_journeys(path / JOURNEYS if (path / JOURNEYS).is_dir() else path))
+    below = sorted(each.name for each in path.iterdir() if _is_topology(each) and (each / JOURNEYS).is_dir())
+    if below and not (path / JOURNEYS).is_dir() and not _is_topology(path):
+        raise UsageError("this is no topologies folder, but has one in it", where=str(path), next_step=f"give {path / below[0]}")
+    inside = path / JOURNEYS
+    journeys = sorted({*_journeys(inside if inside.is_dir() else path), *_journeys(path / EARLIER)})
     if not journeys:
-        next_step = f"put journeys, one a file, into {path / JOURNEYS}"
+        next_step = f"put journeys, one a file, into {inside}"
         raise UsageError("this folder has no journeys", where=str(path), next_step=next_step)
-    shared = [(path / name, kind) for name, kind in SHARED.items() if (path / name).is_file()]
-    return Bundle(path, (*((each, "journey") for each in journeys), *shared), is_complete=True)
+    shared = [path / name for name in SHARED if (path / name).is_file()]
+    return Bundle(path, tuple((each, _kind(each, path)) for each in (*journeys, *shared)), is_complete=True)
 
 
 def _journeys(folder: Path) -> Iterator[Path]:
@@ -136,10 +139,14 @@ def _journeys(folder: Path) -> Iterator[Path]:
 
 
 def _of_files(home: Path, files: list[Path]) -> Bundle:
-    named: list[tuple[Path, SourceKind]] = [(path, SHARED.get(path.name, "journey")) for path in files]
     given = {path.name for path in files}
-    shared = [(home / name, kind) for name, kind in SHARED.items() if name not in given and (home / name).is_file()]
-    return Bundle(home, (*named, *shared), is_complete=False)
+    shared = [home / name for name in SHARED if name not in given and (home / name).is_file()]
+    return Bundle(home, tuple((each, _kind(each, home)) for each in (*files, *shared)), is_complete=False)
+
+
+def _kind(path: Path, home: Path) -> SourceKind:
+    is_earlier = (home / EARLIER).absolute() in path.absolute().parents
+    return SHARED.get(path.name, "earlier" if is_earlier else "journey")
 
 
 def _home(path: Path) -> Path:

@@ -18,7 +18,8 @@ def load_journey(path: Path) -> tuple[Journey, Topology]:
     if not path.is_file():
         raise UsageError("no such journey file", where=str(path), next_step="give one journey, such as journeys/onboarding.yaml")
     loaded = bundles([path])[0].load(load_catalog(schemas_beside(path)))
-    if loaded.topology is None or not loaded.journeys:
+    journeys = (*loaded.journeys, *loaded.earlier)
+    if loaded.topology is None or not journeys:
         errors = [str(problem) for problem in loaded.problems if problem.severity == "error"] or ["it is no journey"]
         raise InvalidTopology("\n  ".join([f"{path} cannot be used:", *errors]), next_step=f"orchestrator validate {path}")
-    return loaded.journeys[0], loaded.topology
+    return journeys[0], loaded.topology

@@ -107,6 +107,9 @@ def _print_journeys(loaded: list[Loaded], counts: list[str]) -> None:
         own_steps = sum(len(state.steps) for state in journey.states.values())
         sizes = f"{_count(len(journey.states), 'state'):>9}  {_count(own_steps, 'step'):>8}"
         typer.echo(f"  {f'{journey.id} v{journey.version}':<{width}}  {sizes}  {journey.title}".rstrip())
+    kept = sorted((journey.id, journey.version) for each in loaded for journey in each.earlier)
+    if kept:
+        typer.echo(f"  earlier: {', '.join(f'{name} v{version}' for name, version in kept)}")
     for remark in _remarks(loaded):
         typer.echo(f"note: {remark}")
 
@@ -149,8 +152,10 @@ def _document(loaded: list[Loaded], schema_errors: list[str]) -> dict[str, Any]:
                 "path": journey.place.path,
                 "states": len(journey.states),
                 "steps": sum(len(state.steps) for state in journey.states.values()),
+                "earlier": is_earlier,
             }
             for each in loaded
-            for journey in each.journeys
+            for is_earlier, journeys in ((False, each.journeys), (True, each.earlier))
+            for journey in journeys
         ],
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from fractions import Fraction
 from types import TracebackType
 from typing import Final
@@ -18,7 +17,7 @@ from orchestrator.engine.program import Program
 from orchestrator.engine.record import Record
 from orchestrator.engine.turn import Turn
 from orchestrator.engine.vicinity import ALONE, NOTE_TIMERS, Vicinity, is_note, kind_of
-from orchestrator.language.model import Journey, Topology
+from orchestrator.language.model import Topology
 from orchestrator.names import Reason
 
 __all__ = ["NEVER", "SEMANTICS", "Customer", "Engine", "next_due"]
@@ -29,12 +28,9 @@ SEMANTICS: Final = 1  # raised when the same history gives other decisions, acti
 class Engine:
     """A compiled topology. Immutable after construction; one instance serves all partitions."""
 
-    def __init__(self, topology: Topology, earlier: Iterable[Journey] = (), share: Fraction = Fraction(1)) -> None:
-        """`earlier` are versions of journeys that take no entries any more, for the instances that stand on them (rule V1).
-
-        `share` is the part of a cluster-wide rate that one partition has: 1 / partitions on Kafka.
-        """
-        self.program = Program(topology, earlier, share)
+    def __init__(self, topology: Topology, share: Fraction = Fraction(1)) -> None:
+        """`share` is the part of a cluster-wide rate that one partition has: 1 / partitions on Kafka."""
+        self.program = Program(topology, share)
         self._routes = self.program.routes
 
     def hears(self, event_type: str) -> bool:

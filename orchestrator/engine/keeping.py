@@ -1,4 +1,4 @@
-"""What a topology needs to have kept of past events: for look-backs (rule W2) and for `count_within` (rule G2)."""
+"""What journeys and policy need to have kept of past events: for look-backs (rule W2) and for `count_within` (rule G2)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from orchestrator.engine.verbs import TABLE
 from orchestrator.language.counts import counted
-from orchestrator.language.model import Expr, Journey, Milliseconds, Step, Topology
+from orchestrator.language.model import Expr, Journey, Milliseconds, Policy, Step
 from orchestrator.language.verb import SINCE_ENTRY
 
 
@@ -26,7 +26,7 @@ class Keep(Struct, frozen=True):
         return self.span_ms > 0 or bool(self.journeys)
 
 
-def keeps(journeys: Iterable[Journey], topology: Topology) -> dict[str, Keep]:
+def keeps(journeys: Iterable[Journey], policy: Policy) -> dict[str, Keep]:
     """Give what to keep, by event type. `journeys` are all versions that have instances."""
     found: dict[str, Keep] = {}
     for journey in journeys:
@@ -37,7 +37,7 @@ def keeps(journeys: Iterable[Journey], topology: Topology) -> dict[str, Keep]:
             else:
                 found[event_type] = Keep(known.count_ms, max(known.span_ms, span_ms), known.journeys)
         _add_counts(found, _expressions(journey))
-    _add_counts(found, _expressions(topology.policy))
+    _add_counts(found, _expressions(policy))
     return found
 
 

@@ -1,12 +1,12 @@
 """A topology, compiled: what each event type can touch, and each journey with its expressions and steps ready to run.
 
-Built once and never changed. A program may hold several versions of a journey: the highest one takes entries, the others go on
+Built once and never changed. A program may hold several versions of a journey: one of them takes entries, the earlier ones go on
 for the instances that started on them (rule V1).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -176,22 +176,20 @@ class Route:
 class Program:
     """A compiled topology."""
 
-    def __init__(self, topology: Topology, earlier: Iterable[Journey] = (), share: Fraction = Fraction(1)) -> None:
-        """`earlier` are versions that only running instances still need; `share` is a partition's part of cluster-wide rates."""
+    def __init__(self, topology: Topology, share: Fraction = Fraction(1)) -> None:
+        """`share` is a partition's part of cluster-wide rates."""
         self.policy = topology.policy
         self.consent = ConsentRules(topology.policy)
         services = [name for name, channel in topology.policy.channels.items() if channel.kind == "action"]
         self.service = services[0] if len(services) == 1 else ""  # where calls go that name no channel (ruling A95)
-        earlier = tuple(earlier)
-        self.sends = SendRules(topology, earlier, share)
-        self.journeys: dict[tuple[str, int], JourneyProgram] = {}
-        for journey in (*earlier, *topology.journeys):
-            self.journeys[journey.id, journey.version] = JourneyProgram(journey, topology.policy)
+        self.sends = SendRules(topology, share)
+        versions = (*topology.earlier, *topology.journeys)
+        self.journeys = {(one.id, one.version): JourneyProgram(one, topology.policy) for one in versions}
         channels = topology.policy.channels.values()
         self.addresses = {channel.name: compiled(channel.address) for channel in channels if channel.address is not None}
-        live = self._live(topology)
+        live = sorted((self.journeys[one.id, one.version] for one in topology.journeys), key=lambda one: (-one.priority, one.id))
         self.live = {journey.id: journey for journey in live}
-        self.keeps = keeps((*earlier, *topology.journeys), topology)
+        self.keeps = keeps(versions, topology.policy)
         self.routes: Mapping[str, Route] = self._routes(live)
         self.places = erasure.places(topology)
         self.sending = frozenset(step for journey in self.journeys.values() for step in _sending(journey))
@@ -214,14 +212,6 @@ class Program:
                 route = routes.setdefault(event_type, Route())
                 route.entries = (*route.entries, journey)
         return routes
-
-    def _live(self, topology: Topology) -> list[JourneyProgram]:
-        """Give the versions that take entries, in the order in which they are offered an event."""
-        newest: dict[str, int] = {}
-        for journey in topology.journeys:
-            newest[journey.id] = max(journey.version, newest.get(journey.id, journey.version))
-        live = [self.journeys[name, version] for name, version in newest.items()]
-        return sorted(live, key=lambda journey: (-journey.priority, journey.id))
 
 
 def _route_instances(journey: JourneyProgram, routes: dict[str, Route]) -> None:

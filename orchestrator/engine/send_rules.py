@@ -12,7 +12,7 @@ from orchestrator.engine.addresses import AddressRule
 from orchestrator.engine.holdout import HOLDOUT, HoldoutRule
 from orchestrator.engine.rates import Pace
 from orchestrator.engine.suppress import SuppressRule
-from orchestrator.language.model import Cap, Expr, Journey, Topology
+from orchestrator.language.model import Cap, Expr, Topology
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -26,7 +26,7 @@ Judgement = tuple[str, Callable[["Turn", "Action"], bool]]
 class SendRules:
     """The rules of one topology. A policy without a rule has no judgement for it, and asks nothing."""
 
-    def __init__(self, topology: Topology, earlier: tuple[Journey, ...], share: Fraction) -> None:
+    def __init__(self, topology: Topology, share: Fraction) -> None:
         """`share` is the partition's part of the channels' rates."""
         policy = topology.policy
         self.caps = policy.caps
@@ -35,7 +35,7 @@ class SendRules:
         self.addresses = None if policy.dedupe_addresses is None else AddressRule(policy.dedupe_addresses, policy.channels)
         self.suppress = tuple(SuppressRule(rule) for rule in policy.suppress)
         self.messages = tuple(name for name, channel in policy.channels.items() if channel.kind == "message")
-        self.notes_latest = any("sent_within" in expr.source for expr in expressions((topology, earlier)))
+        self.notes_latest = any("sent_within" in expr.source for expr in expressions(topology))
         self._holdout = HoldoutRule(policy)
         self._caps: dict[tuple[str, str], tuple[Cap, ...]] = {}
         # In the order of ruling A58: erased, holdout, no_channel, consent, suppression, then the address; cap, quiet hours and

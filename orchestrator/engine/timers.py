@@ -76,7 +76,7 @@ def _walk(turn: Turn, instance: Instance) -> Walk | None:
     if journey is not None:
         return Walk(turn, instance, journey)
     park(turn.document, turn.now, instance.id, Reason.VERSION_MISSING)
-    message = "this version of the journey is not loaded: the instance is parked where it stands"
+    message = "this version of the journey is not loaded, so the instance is parked where it stands: keep its file under earlier/"
     incident = Incident(Reason.VERSION_MISSING, message, instance.journey, instance.version, step=instance.step, stage="timer")
     turn.handling.incidents.append(incident)
     return None

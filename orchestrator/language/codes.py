@@ -44,6 +44,7 @@ UNKNOWN_EVENT_TYPE: Final = "ORC-153"
 UNKNOWN_TIMEZONE: Final = "ORC-154"
 UNKNOWN_JOURNEY: Final = "ORC-155"
 DUPLICATE_ID: Final = "ORC-156"
+NOT_EARLIER: Final = "ORC-157"
 
 # The shape of a journey.
 UNREACHABLE_STATE: Final = "ORC-160"
@@ -71,6 +72,7 @@ NO_CAP: Final = "ORC-193"
 NO_QUIET_HOURS: Final = "ORC-194"
 NO_HOLDOUT: Final = "ORC-195"
 NO_ADDRESS: Final = "ORC-196"
+NO_LIVE_VERSION: Final = "ORC-197"
 
 # A scenario.
 UNFIT_EVENT: Final = "ORC-190"
@@ -111,6 +113,7 @@ EXPLAINED: Final = {
     UNKNOWN_TIMEZONE: "A time zone that the IANA database does not have.",
     UNKNOWN_JOURNEY: "A journey that does not exist.",
     DUPLICATE_ID: "Two things of one kind have the same id.",
+    NOT_EARLIER: "A file under earlier/ whose version is not lower than the one that takes entries.",
     UNREACHABLE_STATE: "No way leads to a state.",
     NO_WAY_OUT: "A state cannot be left and is neither `final: true` nor `rest: true`.",
     FINAL_WITH_STEPS: "A final state has steps or handlers, which would never run.",
@@ -124,6 +127,7 @@ EXPLAINED: Final = {
     NOT_REGISTERED: "An experiment that experiments.yaml does not register.",
     NO_POLICY: "No policy.yaml was found beside a journey that is validated alone.",
     NO_ADDRESS: "A channel whose addresses shall be compared and which has none.",
+    NO_LIVE_VERSION: "A journey of which only earlier versions are kept: nobody enters it any more.",
     NO_EXIT: "A journey without an exit rule.",
     SILENT_WAIT: "A wait for the customer before which nothing was sent.",
     NO_ON_ERROR: "A call that may fail and does not say what happens then.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from msgspec import Struct, structs
 
@@ -22,9 +22,12 @@ from orchestrator.language.reader import Node
 from orchestrator.language.references import references
 from orchestrator.language.streams import read_streams
 from orchestrator.language.verb import VerbTable
+from orchestrator.language.versions import check_versions
 
 T = TypeVar("T")
-SourceKind = Literal["journey", "policy", "streams", "experiments"]
+SourceKind = Literal["journey", "earlier", "policy", "streams", "experiments"]
+
+_VERSIONS: Final[tuple[SourceKind, ...]] = ("journey", "earlier")
 
 
 class Source(Struct, frozen=True):
@@ -37,11 +40,15 @@ class Source(Struct, frozen=True):
 
 
 class Loaded(Struct, frozen=True):
-    """What came of loading. `topology` is None where any problem is an error; `journeys` are those that could be read at all."""
+    """What came of loading. `topology` is None where any problem is an error.
+
+    `journeys`, and `earlier` versions of some, are those that could be read at all.
+    """
 
     topology: Topology | None
     problems: Problems
     journeys: tuple[Journey, ...]
+    earlier: tuple[Journey, ...] = ()
 
 
 def load(sources: Sequence[Source], catalog: Catalog | None, verbs: VerbTable, *, is_complete: bool = True) -> Loaded:
@@ -51,29 +58,29 @@ def load(sources: Sequence[Source], catalog: Catalog | None, verbs: VerbTable, *
     channels and purposes go unchecked, with a warning, as when one journey file is validated alone.
     """
     problems = Problems()
-    reads = _all(sources, "journey", problems, lambda node: read_journey(node, problems, verbs))
+    live, earlier = (_all(sources, kind, problems, lambda node: read_journey(node, problems, verbs)) for kind in _VERSIONS)
     policy = _one(sources, "policy", problems, lambda node: read_policy(node, problems))
     streams = _one(sources, "streams", problems, lambda node: read_streams(node, problems))
     experiments = _one(sources, "experiments", problems, lambda node: read_experiments(node, problems))
     if policy is None and is_complete and not any(source.kind == "policy" for source in sources):
         policy = Policy()
     conditions = Conditions(catalog, policy, problems)
-    links = Links([read.journey for read in reads], verbs)
+    journeys, kept = tuple(read.journey for read in live), tuple(read.journey for read in earlier)
+    links = Links(journeys, kept, verbs)
     registered = (experiments or {}) if is_complete else experiments
     around = Surroundings(catalog, policy, streams, verbs, registered, links.names)
-    for read in reads:
+    for read in (*live, *earlier):
         _check_journey(read, around, conditions, problems)
-    refuse_repeats("journey", [(read.journey.id, read.journey.place) for read in reads], problems)
+    check_versions(journeys, kept, problems, is_complete=is_complete)
     links.check(problems, policy, is_complete=is_complete)
     if policy is not None:
         check_policy(policy, conditions, problems)
     if streams is not None and catalog is not None:
         check_streams(streams, catalog, problems)
-    journeys = tuple(read.journey for read in reads)
     if problems.has_errors:
-        return Loaded(None, problems, journeys)
-    topology = Topology(journeys, policy or Policy(), streams or Streams(), experiments or {})
-    return Loaded(_with_timestamps(topology, conditions.timestamps), problems, journeys)
+        return Loaded(None, problems, journeys, kept)
+    topology = Topology(journeys, policy or Policy(), streams or Streams(), experiments or {}, kept)
+    return Loaded(_with_timestamps(topology, conditions.timestamps), problems, journeys, kept)
 
 
 def _all(sources: Sequence[Source], kind: SourceKind, problems: Problems, read: Callable[[Node], T]) -> list[T]:

@@ -309,9 +309,13 @@ class Experiment(Struct, frozen=True):
 
 
 class Topology(Struct, frozen=True):
-    """Everything that was read from one folder and found valid."""
+    """Everything that was read from one folder and found valid.
+
+    `earlier` are versions that take no entries any more, for the instances that stand on them (rule V1).
+    """
 
     journeys: tuple[Journey, ...]
     policy: Policy = Policy()
     streams: Streams = Streams()
     experiments: Mapping[str, Experiment] = {}
+    earlier: tuple[Journey, ...] = ()

@@ -96,23 +96,6 @@ def test_a5_a_newer_document_format_is_refused_and_kept() -> None:
     assert customer.stored is newer
 
 
-def test_v1_an_instance_keeps_its_version_while_new_ones_take_the_newest() -> None:
-    # v1 waits 1d; v2, published before that, waits 2d
-    first = topology(TWO.format(name="aa", delay="1d"))
-    second = topology(TWO.format(name="aa", delay="2d").replace("version: 1", "version: 2"))
-    old, new = Engine(first), Engine(second, earlier=first.journeys)
-    customer, other = Customer("c1", None), Customer("c2", None)
-    old.handle(customer, Record("began", "c1", "x", START, {}), START)
-    new.handle(other, Record("began", "c2", "y", START, {}), START)
-    fired = [
-        (action.version, action.created_at - START)
-        for each in (customer, other)
-        for h in new.fire(each, NEVER)
-        for action in h.actions
-    ]
-    assert fired == [(1, offset_ms("1d")), (2, offset_ms("2d"))]
-
-
 def test_v1_a_version_that_is_not_loaded_parks_its_instances_with_an_incident() -> None:
     first = topology(TWO.format(name="aa", delay="1d"))
     customer = Customer("c1", None)
@@ -123,6 +106,7 @@ def test_v1_a_version_that_is_not_loaded_parks_its_instances_with_an_incident() 
     assert [incident.reason for handling in handlings for incident in handling.incidents] == ["version_missing", "alert"]
     parked = [one for one in decode(customer.stored).instances if one.journey == "aa"]
     assert [one.parked for one in parked] == ["version_missing"]
+    assert "keep its file under earlier/" in handlings[0].incidents[0].message
 
 
 def test_expiry_ends_an_instance_whatever_it_waits_for() -> None:

@@ -11,8 +11,8 @@ from orchestrator.engine.handling import Action, Decision, Handling, Incident
 from orchestrator.engine.record import Record
 from orchestrator.engine.verbs import TABLE
 from orchestrator.language.durations import parse_duration
-from orchestrator.language.loading import Source, load
-from orchestrator.language.model import Journey, Topology
+from orchestrator.language.loading import Source, SourceKind, load
+from orchestrator.language.model import Topology
 from orchestrator.simulate import Simulation
 
 START = 1_767_571_200_000  # 2026-01-05T00:00:00Z
@@ -29,9 +29,10 @@ consent: {unknown: deny, expires: 730d}
 """
 
 
-def topology(*journeys: str, policy: str = POLICY) -> Topology:
-    """Load journeys and a policy; every problem is shown when there is one."""
-    sources = [Source(f"journey-{n}.yaml", textwrap.dedent(text).encode(), "journey") for n, text in enumerate(journeys)]
+def topology(*journeys: str, policy: str = POLICY, earlier: tuple[str, ...] = ()) -> Topology:
+    """Load journeys, earlier versions and a policy; every problem is shown when there is one."""
+    files: list[tuple[SourceKind, str]] = [*(("journey", text) for text in journeys), *(("earlier", text) for text in earlier)]
+    sources = [Source(f"{kind}-{n}.yaml", textwrap.dedent(text).encode(), kind) for n, (kind, text) in enumerate(files)]
     loaded = load([*sources, Source("policy.yaml", textwrap.dedent(policy).encode(), "policy")], None, TABLE)
     assert loaded.topology is not None, "\n".join(str(problem) for problem in loaded.problems)
     return loaded.topology
@@ -52,8 +53,8 @@ def offset_ms(at: str | int) -> int:
 class World:
     """A simulation and everything that came out of it so far."""
 
-    def __init__(self, *journeys: str, policy: str = POLICY, earlier: tuple[Journey, ...] = ()) -> None:
-        self.simulation = Simulation(topology(*journeys, policy=policy), earlier)
+    def __init__(self, *journeys: str, policy: str = POLICY) -> None:
+        self.simulation = Simulation(topology(*journeys, policy=policy))
         self.handlings: list[Handling] = []
         self._records = 0
 

@@ -220,3 +220,125 @@ def test_validate_exits_2_for_a_path_that_is_not_there(arguments: list[str]) -> 
     assert result.returncode == 2
     assert result.stderr.startswith("error: ORC-001 no such")
     assert "next:" in result.stderr
+
+
+@pytest.fixture
+def versions(folder: Path) -> Path:
+    """`j` in version 2 takes entries, version 1 is kept."""
+    live = folder / "journeys" / "one.yaml"
+    live.write_text(live.read_text().replace("version: 1", "version: 2"))
+    (folder / "earlier").mkdir()
+    (folder / "earlier" / "one.yaml").write_text(journey())
+    return folder
+
+
+def test_v1_earlier_versions_are_loaded_beside_the_live_ones(versions: Path) -> None:
+    topology = Workspace.load(versions).topology
+    assert sorted((each.id, each.version) for each in topology.journeys) == [("j", 2), ("two", 1)]
+    assert [(each.id, each.version) for each in topology.earlier] == [("j", 1)]
+
+
+def test_v1_earlier_versions_of_a_folder_without_journeys_in_it_take_no_entries_either(versions: Path) -> None:
+    for path in (versions / "journeys").rglob("*.y*ml"):
+        path.rename(versions / path.name)
+    shutil.rmtree(versions / "journeys")
+    topology = Workspace.load(versions).topology
+    assert sorted((each.id, each.version) for each in topology.journeys) == [("j", 2), ("two", 1)]
+    assert [(each.id, each.version) for each in topology.earlier] == [("j", 1)]
+
+
+def test_v1_the_digest_covers_earlier_versions_and_where_they_lie(versions: Path) -> None:
+    seen = [Workspace.load(versions).digest]
+    kept = versions / "earlier" / "one.yaml"
+    kept.write_text(kept.read_text().replace("owner: team", "owner: other-team"))
+    seen.append(Workspace.load(versions).digest)
+    kept.rename(versions / "one.yaml.gone")
+    seen.append(Workspace.load(versions).digest)
+    (versions / "journeys" / "growth" / "two.yml").rename(versions / "earlier" / "two.yml")
+    seen.append(Workspace.load(versions).digest)
+    assert len(set(seen)) == 4
+
+
+def test_v1_validate_shows_earlier_versions_and_asks_them_nothing_of_the_checklist(versions: Path) -> None:
+    code, output = run(versions)
+    assert code == 0
+    assert output.splitlines()[-1] == "  earlier: j v1"
+    assert "earlier/one.yaml" not in output
+    assert "journeys/one.yaml:1:10  ORC-187  warning: no scenario names this journey" in output
+    listed = json.loads(run(versions, "--json")[1])["journeys"]
+    assert sorted((each["journey"], each["version"], each["earlier"]) for each in listed) == [
+        ("j", 1, True),
+        ("j", 2, False),
+        ("two", 1, False),
+    ]
+
+
+def test_v1_an_earlier_version_is_checked_as_any_journey_and_its_file_is_named(versions: Path) -> None:
+    (versions / "earlier" / "one.yaml").write_text(journey().replace("go: z", "go: zz").replace("onboarding", "onbording"))
+    code, output = run(versions)
+    assert code == 1
+    assert f"{versions}/earlier/one.yaml:4:10  ORC-152  policy.yaml has no purpose 'onbording'" in output
+    assert f"{versions}/earlier/one.yaml:8:29  ORC-150  there is no state 'zz'" in output
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_v1_an_earlier_version_must_be_lower_than_the_live_one(versions: Path, version: int) -> None:
+    (versions / "earlier" / "one.yaml").write_text(journey().replace("version: 1", f"version: {version}"))
+    code, output = run(versions)
+    assert code == 1
+    assert (
+        f"{versions}/earlier/one.yaml:1:10  ORC-157  version {version} of 'j' is no earlier one: entries take version 2; "
+        f"raise the `version` at {versions}/journeys/one.yaml:1:10, or remove this file if it never ran"
+    ) in output
+
+
+def test_v1_one_version_is_kept_in_one_file(versions: Path) -> None:
+    (versions / "earlier" / "two.yaml").write_text(journey())
+    code, output = run(versions)
+    assert code == 1
+    message = f"version 1 of the journey 'j' is already kept at {versions}/earlier/one.yaml:1:10"
+    assert f"{versions}/earlier/two.yaml:1:10  ORC-156  {message}" in output
+
+
+def test_v1_two_versions_among_the_journeys_are_refused_with_the_place_for_the_earlier(folder: Path) -> None:
+    (folder / "journeys" / "second.yaml").write_text(journey().replace("version: 1", "version: 2"))
+    code, output = run(folder)
+    assert code == 1
+    assert f"already used at {folder}/journeys/one.yaml:1:10; keep version 1 in the folder earlier/ beside policy.yaml" in output
+
+
+def test_v1_a_journey_without_a_live_version_is_being_wound_down(versions: Path) -> None:
+    (versions / "journeys" / "one.yaml").unlink()
+    code, output = run(versions)
+    assert code == 0
+    assert f"{versions}/earlier/one.yaml:1:10  ORC-197  warning: no version of 'j' takes entries" in output
+    (versions / "journeys" / "growth" / "two.yml").unlink()
+    assert [each.id for each in Workspace.load(versions).topology.earlier] == ["j"]  # the last journey of all, too
+
+
+def test_v1_what_starts_or_excludes_a_journey_that_is_wound_down_is_told_so(versions: Path) -> None:
+    (versions / "policy.yaml").write_text(POLICY + "exclusive: [{id: one, journeys: [j, two], on_conflict: refuse}]\n")
+    (versions / "journeys" / "one.yaml").unlink()
+    two = versions / "journeys" / "growth" / "two.yml"
+    two.write_text(two.read_text().replace("{id: out, go: z}", "{id: next, start: {journey: j}}, {id: out, go: z}"))
+    code, output = run(versions)
+    assert code == 0
+    assert f"{two}:8:33  ORC-197  warning: no version of 'j' takes entries any more, so this step starts nothing" in output
+    assert "exclusive group" not in output
+
+
+def test_v1_an_earlier_version_starts_only_what_is_there_and_no_loop_leads_through_it(versions: Path) -> None:
+    kept, two = versions / "earlier" / "one.yaml", versions / "journeys" / "growth" / "two.yml"
+    kept.write_text(journey().replace("{id: out, go: z}", "{id: next, start: {journey: two}}, {id: out, go: z}"))
+    two.write_text(two.read_text().replace("{id: out, go: z}", "{id: next, start: {journey: j}}, {id: out, go: z}"))
+    assert run(versions)[0] == 0  # two starts version 2 of j, which starts nothing
+    kept.write_text(kept.read_text().replace("journey: two", "journey: tow"))
+    code, output = run(versions)
+    assert code == 1
+    assert "there is no journey 'tow' to start; did you mean 'two'?" in output
+
+
+@pytest.mark.parametrize("given", ["earlier", "earlier/one.yaml"])
+def test_v1_earlier_files_given_alone_are_earlier_versions_still(versions: Path, given: str) -> None:
+    code, output = run(versions / given)
+    assert (code, output) == (0, "ok: 0 journeys, 0 states, 0 steps\n  earlier: j v1\n")

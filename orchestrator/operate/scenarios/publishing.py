@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from orchestrator.engine.engine import Engine
 from orchestrator.engine.verbs import TABLE
 from orchestrator.language import codes
 from orchestrator.language.composer import compose
 from orchestrator.language.loading import Source, load
-from orchestrator.language.model import Journey
+from orchestrator.language.model import Journey, Topology
 from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Node
 from orchestrator.operate.scenarios.scenario import GivenPublish, Scenario
@@ -43,20 +45,18 @@ def _published(path: Path, given: GivenPublish, stage: Stage, problems: Problems
     name = _journey_of(node)
     journeys = [source for source in stage.sources if source.kind == "journey"]
     running = dict(zip((journey.id for journey in stage.topology.journeys), journeys, strict=True))
-    kept = [source for source in stage.sources if source is not running.get(name)]
-    loaded = load([*kept, Source(str(path), b"", "journey", node)], stage.catalog, TABLE)
+    before = running.get(name)
+    kept = (replace(source, kind="earlier") if source is before else source for source in stage.sources)
+    sources = (*kept, Source(str(path), b"", "journey", node))
+    loaded = load(sources, stage.catalog, TABLE)
+    if not _is_newer(loaded.journeys[-1], stage.topology, given, problems):
+        return None
     if loaded.topology is None:
         for problem in loaded.problems:
             if problem.severity == "error":
                 problems.add(problem)
         return None
-    before = next((journey for journey in stage.topology.journeys if journey.id == name), None)
-    if before is not None and not _is_newer(loaded.topology.journeys, before, given, problems):
-        return None
-    earlier = (*stage.earlier, *(() if before is None else (before,)))
-    engine = Engine(loaded.topology, earlier)
-    source = Source(str(path), b"", "journey", node)
-    return Stage(engine, loaded.topology, stage.schemas, stage.has_folder, (*kept, source), earlier)
+    return Stage(Engine(loaded.topology), loaded.topology, stage.schemas, stage.has_folder, sources)
 
 
 def _journey_of(node: Node) -> str:
@@ -64,10 +64,11 @@ def _journey_of(node: Node) -> str:
     return "" if named is None else named.text
 
 
-def _is_newer(journeys: tuple[Journey, ...], before: Journey, given: GivenPublish, problems: Problems) -> bool:
-    version = next(journey.version for journey in journeys if journey.id == before.id)
-    if version > before.version:
+def _is_newer(published: Journey, running: Topology, given: GivenPublish, problems: Problems) -> bool:
+    before = next((journey.version for journey in running.journeys if journey.id == published.id), 0)
+    if published.version > before:
         return True
-    message = f"{given.file} is version {version} of {before.id!r}, which runs in version {before.version}: raise its `version`"
+    known = f"version {published.version} of {published.id!r}, which runs in version {before}"
+    message = f"{given.file} is {known}: raise its `version`"
     problems.error(given.file_place, codes.CONFLICT, message)
     return False

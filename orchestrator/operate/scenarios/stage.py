@@ -14,7 +14,7 @@ from orchestrator.errors import OrchestratorError
 from orchestrator.language import codes
 from orchestrator.language.catalog import Catalog
 from orchestrator.language.loading import Loaded, Source, SourceKind, load
-from orchestrator.language.model import Journey, Topology
+from orchestrator.language.model import Topology
 from orchestrator.language.problems import Problem, Problems
 from orchestrator.names import RESERVED_EVENT_TYPES
 from orchestrator.operate.scenarios.scenario import Scenario
@@ -26,9 +26,9 @@ KEPT: Final = 64
 
 
 class Stage(Struct, frozen=True):
-    """A topology ready to run. Without a folder only reserved event types are checked (ruling A25).
+    """A topology ready to run, and the `sources` it was made of.
 
-    `sources` are what it was made of; `earlier` are versions that only running instances stand on.
+    Without a folder only reserved event types are checked (ruling A25).
     """
 
     engine: Engine
@@ -36,7 +36,6 @@ class Stage(Struct, frozen=True):
     schemas: SchemaSet
     has_folder: bool
     sources: tuple[Source, ...] = ()
-    earlier: tuple[Journey, ...] = ()
 
     @property
     def catalog(self) -> Catalog | None:
