@@ -8,6 +8,8 @@ from typing import Final
 
 TIMER_GRACE_MS: Final = 1000  # rule T5: how long a timer waits for a record that happened in time but is still under way
 TICK_S: Final = 0.1
+_LOOKED_MS: Final = TIMER_GRACE_MS // 2  # how much older than a deadline plus grace the last look at the logs may be
+_NOW: Final = 1 << 62
 
 SKEW_MS: Final = 60_000  # how far ahead of this host's clock a producer's may honestly be
 
@@ -37,6 +39,11 @@ class PartitionClock:
         self.newest = newest
         self._wall = wall
         self._at_end = dict.fromkeys(topics, False)
+        self._looked = _NOW
+
+    def looked(self, at: int) -> None:
+        """Note that what had come by this wall time is handled. Without a word, everything always is."""
+        self._looked = at
 
     def reached_end(self, topic: str) -> None:
         """Note that the reader of this topic stands at the end of the log."""
@@ -59,7 +66,8 @@ class PartitionClock:
         """Give the instant before which timers may fire.
 
         The grace holds in a backlog too: near the present, records of several producers arrive a little out of order. And a
-        record that claims to come from the future hurries no timer.
+        record that claims to come from the future hurries no timer. A worker too busy to look at the logs has caught up with
+        what was there when it last did.
         """
         latest = self._wall() - TIMER_GRACE_MS
-        return latest if self.caught_up else min(self.newest, latest)
+        return min(latest, self._looked - _LOOKED_MS) if self.caught_up else min(self.newest, latest)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import queue
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
@@ -59,6 +60,8 @@ class Consumer(base.Consumer):
         self._reading_epoch = 0  # of the assignment that librdkafka reads now; only the poll thread touches it
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._outstanding = 0
+        self._under_way: Counter[int] = Counter()  # blocks handed over and not yet handled, by partition
+        self._began = self._looked = 0  # wall times: of the latest poll, and of the latest whose blocks were handed over
         self._failed_at = self._said_at = -OWN_FENCING_S
         self._polled_at = 0.0
         self._names: list[str] = []
@@ -92,9 +95,7 @@ class Consumer(base.Consumer):
 
     def read_from(self, offsets: Mapping[TP, int]) -> None:
         """Read each partition from its offset on; what was fetched before is stale from now on."""
-        self.epoch += 1
-        self._outstanding = 0
-        epoch = self.epoch
+        epoch = self._next_epoch()
         parts = [TopicPartition(tp.topic, tp.partition, offset) for tp, offset in offsets.items()]
 
         def assign() -> None:
@@ -104,10 +105,22 @@ class Consumer(base.Consumer):
 
         self._commands.put(assign)
 
+    def _next_epoch(self) -> int:
+        """Make stale whatever was fetched, and any assignment of positions that still waits for the poll thread."""
+        self.epoch += 1
+        self._outstanding = 0
+        self._under_way.clear()
+        return self.epoch
+
     def handled(self, block: Block) -> None:
         """Note that a block left the inbox, so that as many records may be fetched."""
         if block.epoch == self.epoch:
             self._outstanding -= len(block)
+            self._under_way[block.partition] -= 1
+
+    def looked(self, partition: int) -> int | None:
+        """Give the wall time (ms) of the last look at the logs; None while something found in this partition is not handled."""
+        return None if self._under_way[partition] else self._looked
 
     @property
     def lost_sight(self) -> bool:
@@ -140,8 +153,7 @@ class Consumer(base.Consumer):
     async def _revoke(self, parts: set[TP], *, lost: bool) -> None:
         self.app.on_rebalance_start()
         await self.app.worker.close_partitions(commit=not lost)
-        self.epoch += 1  # an assignment of positions that still waits for the poll thread is void
-        self._outstanding = 0
+        self._next_epoch()
         await self.on_partitions_revoked(parts)
 
     def _on_loop(self, work: Coroutine[Any, Any, None]) -> None:
@@ -197,7 +209,7 @@ class Consumer(base.Consumer):
         is_full = self._outstanding > MAX_OUTSTANDING
         if is_full and monotonic() - self._polled_at < SERVE_S:
             return []
-        self._polled_at = monotonic()
+        self._polled_at, self._began = monotonic(), self.app.worker.config.wall()
         first = self._client.poll(_IDLE_S)
         if first is None:
             return []
@@ -242,7 +254,9 @@ class Consumer(base.Consumer):
             for block in blocks:
                 if block.epoch == self.epoch:
                     self._outstanding += len(block)
+                    self._under_way[block.partition] += 1
                     await self.callback(self._to_message(TP(block.topic, block.partition), block))
+            self._looked = self._began
             if self._outstanding > MAX_OUTSTANDING:
                 await self.sleep(0.005)
 

@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
+from threading import Thread
 from time import monotonic, sleep
 from typing import Any, Final
 
@@ -50,7 +51,7 @@ log = logger(__name__)
 MAX_CYCLE_RECORDS: Final = 20_000
 MAX_TURN_RECORDS: Final = 2_000  # then the loop breathes: the transport hands over, the pulse is felt
 FIRES_A_TURN: Final = 500  # rule T8: blocks are handled between batches of timers
-# A loop that stood still for longer may have missed records that are older than the wall clock is now.
+# A process that stood still for longer may have missed records that are older than the wall clock is now.
 STALL_MS: Final = 2000
 RETRY_S: Final = 1.0
 
@@ -113,6 +114,7 @@ class JourneyWorker(Service):
     async def on_start(self) -> None:
         """End what an earlier process of this worker left open."""
         await self._in(self._commit_thread, self._producer.open, INIT_TIMEOUT_S)
+        Thread(target=self._beat, name="pulse", daemon=True).start()
 
     async def on_stop(self) -> None:
         """Let the running cycle end, then close the stores."""
@@ -235,7 +237,14 @@ class JourneyWorker(Service):
             return
 
     def _timers_due(self) -> bool:
+        self._note_looks()
         return any(p.calendar.earliest < p.clock.timers_before() for p in self._partitions.values())
+
+    def _note_looks(self) -> None:
+        for number, partition in self._partitions.items():
+            looked = self.app.consumer.looked(number)
+            if looked is not None:
+                partition.clock.looked(looked)
 
     def _check_sight(self) -> None:
         """After a stall or a lost connection find the ends of the logs anew: what came meanwhile is older than the wall clock."""
@@ -251,18 +260,17 @@ class JourneyWorker(Service):
                 self._read_again()
 
     def _feel_pulse(self) -> bool:
-        """Tell whether the wall clock ran away from this loop: a stopped process, a sleeping host, a clock set forward."""
+        """Tell whether the wall clock ran away from this process: it was stopped, the host slept, the clock was set forward."""
         now = self.config.wall()
         self._stood_still = self._stood_still or now - self._pulse > STALL_MS
         self._pulse = now
         return self._stood_still
 
-    @Service.task
-    async def _beat(self) -> None:
-        # A loop that waits for a slow commit does not stand still.
+    def _beat(self) -> None:
+        """Feel the pulse in a thread of its own: a loop that is busy does not stand still, and librdkafka reads on beside it."""
         while not self.should_stop:
             self._feel_pulse()
-            await asyncio.sleep(STALL_MS / 4000)
+            sleep(STALL_MS / 4000)
 
     def _read_again(self) -> None:
         """Read every partition from its position; what is on its way here is forgotten."""
@@ -317,6 +325,7 @@ class JourneyWorker(Service):
     def _fire_timers(self) -> int:
         if self._feel_pulse():
             return 0  # being caught up is old news now
+        self._note_looks()
         return sum(p.fire(FIRES_A_TURN, self._outbox) for p in self._partitions.values())
 
     async def _commit(self, touched: list[Partition]) -> None:

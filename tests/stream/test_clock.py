@@ -54,3 +54,19 @@ def test_t4_a_record_from_the_future_hurries_no_timer() -> None:
 
 def test_t4_without_any_record_nothing_fires_until_caught_up() -> None:
     assert _clock(0).timers_before() == 0
+
+
+def test_t5_a_worker_too_busy_to_look_fires_what_was_due_when_it_last_did() -> None:
+    clock = _clock(NOW - HOUR)
+    clock.reached_end("events")
+    clock.reached_end("outcomes")
+    clock.looked(NOW - 10_000)
+    assert NOW - 10_000 - TIMER_GRACE_MS <= clock.timers_before() < NOW - 10_000
+    clock.looked(NOW - 400)
+    assert clock.timers_before() == NOW - TIMER_GRACE_MS
+
+
+def test_t4_in_a_backlog_it_does_not_matter_when_the_logs_were_looked_at() -> None:
+    clock = _clock(NOW - HOUR)
+    clock.looked(NOW - 2 * HOUR)
+    assert clock.timers_before() == NOW - HOUR
