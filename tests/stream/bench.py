@@ -7,6 +7,7 @@ from pathlib import Path
 from confluent_kafka import Message
 
 from orchestrator.engine.engine import Engine
+from orchestrator.language.model import Topology
 from orchestrator.stream.blocks import Block
 from orchestrator.stream.commit import Produce
 from orchestrator.stream.outbox import Outbox
@@ -33,12 +34,14 @@ STREAMS = TOPOLOGY.streams
 class Bench:
     """A partition, and what its cycles want to say."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, topology: Topology = TOPOLOGY) -> None:
+        """A bench on the same folder goes on where the one before was closed. Streams are the shipped ones."""
         self.now = START + 400 * DAY
         self._folder = folder
-        gate = Gate(SCHEMAS, STREAMS, ENGINE.hears)
-        self._parts = Parts(ENGINE, gate, lambda: self.now, "w0", "digest", STREAMS.partitions)
-        self.outbox = Outbox(TOPOLOGY, lambda: self.now)
+        engine = ENGINE if topology is TOPOLOGY else Engine(topology)
+        gate = Gate(SCHEMAS, STREAMS, engine.hears)
+        self._parts = Parts(engine, gate, lambda: self.now, "w0", "digest", STREAMS.partitions)
+        self.outbox = Outbox(topology, lambda: self.now)
         self.open()
 
     def open(self) -> None:
