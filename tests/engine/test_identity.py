@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.engine import identity
-from tests.engine.world import World
+from tests.engine.world import World, journey_of
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:journey-orchestrator:ids")
 
@@ -25,20 +25,8 @@ def test_a10_the_second_use_of_the_same_names_adds_its_number() -> None:
     assert identity.uuid_text(raw) == str(uuid.uuid5(NAMESPACE, "j\x1fc\x1fk\x1fe\x1f2"))
 
 
-JOURNEY = """
-journey: j
-version: 1
-purpose: care
-entry: {on: began, reentry: always}
-start: s
-states:
-  s:
-    steps:
-      - id: mail
-        send: {channel: email, template: hello}
-      - id: done
-        end: {}
-"""
+MAIL = "- {id: mail, send: {channel: email, template: hello}}"
+JOURNEY = journey_of(f"{MAIL}\n- {{id: done, end: {{}}}}", entry="{on: began, reentry: always}")
 
 
 def test_i1_a10_an_event_id_that_comes_back_after_the_window_gets_another_instance() -> None:
@@ -61,20 +49,7 @@ def test_i1_a_record_without_an_event_id_is_known_by_its_position() -> None:
 
 
 def test_i1_a80_a_second_visit_of_a_state_is_a_second_action() -> None:
-    world = World("""
-        journey: j
-        version: 1
-        purpose: care
-        entry: {on: began}
-        start: s
-        states:
-          s:
-            on: [{event: again, go: s}]
-            rest: true
-            steps:
-              - id: mail
-                send: {channel: email, template: hello}
-        """)
+    world = World(journey_of(MAIL, state="on: [{event: again, go: s}]\nrest: true"))
     world.event("began", "0s", id="x")
     world.event("again", "1s")
     instance = uuid.uuid5(NAMESPACE, "j\x1fc1\x1f\x1fx")

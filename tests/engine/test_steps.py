@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine.world import POLICY, START, World, offset_ms
+from tests.engine.world import POLICY, START, World, journey_of, offset_ms
 
 STEPS = """
 journey: j
@@ -60,21 +60,15 @@ def test_a85_a_data_entry_that_is_unknown_is_left_out_and_logged() -> None:
 
 
 def test_k2_sends_of_one_handling_go_by_priority_then_journey_then_step() -> None:
-    body = """
-        journey: {name}
-        version: 1
-        purpose: care
-        priority: {priority}
-        entry: {{on: began}}
-        start: s
-        states:
-          s:
-            steps:
-              - {{id: one, send: {{channel: email, template: {name}-1}}}}
-              - {{id: two, send: {{channel: email, template: {name}-2}}}}
-              - {{id: stop, end: {{}}}}
-        """
-    world = World(*(body.format(name=name, priority=priority) for name, priority in (("cc", 50), ("aa", 50), ("bb", 80))))
+    def mails(name: str, priority: int) -> str:
+        steps = f"""
+            - {{id: one, send: {{channel: email, template: {name}-1}}}}
+            - {{id: two, send: {{channel: email, template: {name}-2}}}}
+            - {{id: stop, end: {{}}}}
+            """
+        return journey_of(steps, name, more=f"priority: {priority}")
+
+    world = World(mails("cc", 50), mails("aa", 50), mails("bb", 80))
     world.event("began", "0s")
     assert [action.template for action in world.actions] == ["bb-1", "bb-2", "aa-1", "aa-2", "cc-1", "cc-2"]
 
@@ -122,18 +116,11 @@ def test_a88_set_writes_context_and_profile_for_the_next_step() -> None:
     assert [decision.step for decision in world.decisions("condition_error")] == ["note"]
 
 
-PROFILE_MAIL = """
-journey: j
-version: 1
-purpose: care
-entry: {on: began, reentry: always}
-start: s
-states:
-  s:
-    steps:
-      - {id: mail, send: {channel: email, template: hi, data: {plan: profile.plan, city: profile.city}}}
-      - {id: stop, end: {}}
+MAIL = """
+- {id: mail, send: {channel: email, template: hi, data: {plan: profile.plan, city: profile.city}}}
+- {id: stop, end: {}}
 """
+PROFILE_MAIL = journey_of(MAIL, entry="{on: began, reentry: always}")
 
 
 def test_a69_profile_and_preferences_merge_and_null_deletes() -> None:
@@ -156,21 +143,7 @@ def test_a88_the_newest_record_time_wins_even_over_a_later_arrival() -> None:
 
 def test_a88_a_late_records_set_does_not_overwrite_what_a_younger_record_said() -> None:
     # plan=new at 10s; then a record of 5s arrives, whose step sets plan and city: city is new, plan stays
-    world = World(
-        """
-        journey: j
-        version: 1
-        purpose: care
-        entry: {on: began}
-        start: s
-        states:
-          s:
-            steps:
-              - {id: note, set: {profile.plan: '"old"', profile.city: '"Perth"'}}
-              - {id: mail, send: {channel: email, template: hi, data: {plan: profile.plan, city: profile.city}}}
-              - {id: stop, end: {}}
-        """
-    )
+    world = World(journey_of("- {id: note, set: {profile.plan: '\"old\"', profile.city: '\"Perth\"'}}" + MAIL))
     world.event("profile.updated", "10s", plan="new")
     (handling,) = world.event("began", "5s")
     assert world.actions[0].data == {"plan": "new", "city": "Perth"}

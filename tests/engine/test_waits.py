@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine.world import World, offset_ms
+from tests.engine.world import World, journey_of, offset_ms
 
 DAY = offset_ms("1d")
 
@@ -146,53 +146,38 @@ def test_w4_e5_one_record_neither_enters_and_resolves_nor_moves_and_resolves() -
 
 
 def test_on_handlers_come_before_the_waiting_step() -> None:
-    world = World("""
-        journey: j
-        version: 1
-        purpose: care
-        entry: {on: began}
-        start: s
-        states:
-          s:
-            on: [{event: bought, go: by_handler}]
-            steps:
-              - id: wait
-                hold_until: [{on: bought, go: by_wait}]
-                timeout: 1d
-              - id: stop
-                end: {}
-          by_handler: {final: true, outcome: handler}
-          by_wait: {final: true, outcome: wait}
-        """)
+    steps = """
+        - id: wait
+          hold_until: [{on: bought, go: by_wait}]
+          timeout: 1d
+        - id: stop
+          end: {}
+        """
+    finals = "by_handler: {final: true, outcome: handler}\nby_wait: {final: true, outcome: wait}"
+    world = World(journey_of(steps, state="on: [{event: bought, go: by_handler}]", states=finals))
     world.event("began", "0s")
     world.event("bought", "1s")
     assert [decision.outcome for decision in world.decisions("ended")] == ["handler"]
     assert world.decisions("hold_resolved") == []
 
 
-EXIT_AND_WAIT = """
-journey: {name}
-version: 1
-purpose: care
-entry: {{on: began, reentry: always}}
-exit:
-  - {{on: bought, when: event.price > 5.0, outcome: out, send: {{channel: email, template: bye}}}}
-start: s
-states:
-  s:
-    steps:
-      - id: wait
-        hold_until: [{{on: bought, go: won}}]
-        timeout: 9d
-      - id: stop
-        end: {{}}
-  won: {{final: true, outcome: won}}
+EXIT = "exit: [{on: bought, when: event.price > 5.0, outcome: out, send: {channel: email, template: bye}}]"
+WAIT = """
+- id: wait
+  hold_until: [{on: bought, go: won}]
+  timeout: 9d
+- id: stop
+  end: {}
 """
+
+
+def exit_and_wait(name: str) -> str:
+    return journey_of(WAIT, name, entry="{on: began, reentry: always}", more=EXIT, states="won: {final: true, outcome: won}")
 
 
 def test_w7_a105_the_exits_of_all_instances_come_before_any_wait() -> None:
     # both instances hear one event: the exit wins in each, and both exits come before anything else
-    world = World(EXIT_AND_WAIT.format(name="aa"), EXIT_AND_WAIT.format(name="bb"))
+    world = World(exit_and_wait("aa"), exit_and_wait("bb"))
     world.event("began", "0s")
     world.event("bought", "1d", price=6.0)
     assert sorted((decision.journey, decision.outcome) for decision in world.decisions("exited")) == [
@@ -207,7 +192,7 @@ def test_w7_a105_the_exits_of_all_instances_come_before_any_wait() -> None:
 
 
 def test_a50_an_exit_whose_condition_fails_leaves_the_event_to_the_wait() -> None:
-    world = World(EXIT_AND_WAIT.format(name="aa"))
+    world = World(exit_and_wait("aa"))
     world.event("began", "0s")
     world.event("bought", "1d", price=5.0)
     assert world.decisions("exited") == []
@@ -215,7 +200,7 @@ def test_a50_an_exit_whose_condition_fails_leaves_the_event_to_the_wait() -> Non
 
 
 def test_a87_an_exit_send_names_its_position() -> None:
-    world = World(EXIT_AND_WAIT.format(name="aa"))
+    world = World(exit_and_wait("aa"))
     world.event("began", "0s")
     world.event("bought", "1d", price=6.0)
     assert [(decision.step, decision.channel) for decision in world.decisions("action_emitted")] == [("exit:1", "email")]
@@ -264,25 +249,17 @@ def test_w6_an_event_without_a_key_reaches_every_instance(payload: dict[str, obj
     assert world.document().instances == []
 
 
-RESTARTED = """
-journey: cart
-version: 1
-purpose: care
-entry: {on: cart.changed, key: event.cart}
-start: s
-states:
-  s:
-    steps:
-      - id: wait
-        hold_until: [{on: bought, go: done}]
-        timeout: 1h
-        on_repeat: {restart: 2}
-      - id: nudge
-        send: {channel: email, template: nudge}
-      - id: stop
-        end: {}
-  done: {final: true}
+NUDGE = """
+- id: wait
+  hold_until: [{on: bought, go: done}]
+  timeout: 1h
+  on_repeat: {restart: 2}
+- id: nudge
+  send: {channel: email, template: nudge}
+- id: stop
+  end: {}
 """
+RESTARTED = journey_of(NUDGE, "cart", entry="{on: cart.changed, key: event.cart}", states="done: {final: true}")
 
 
 def test_w5_a48_a_repeat_restarts_the_deadline_at_most_n_times() -> None:
@@ -304,26 +281,19 @@ def test_w5_a48_a_repeat_with_another_key_is_no_repeat() -> None:
 
 
 def test_w5_a48_nothing_began_a_wait_that_a_timer_led_to() -> None:
-    world = World("""
-        journey: j
-        version: 1
-        purpose: care
-        entry: {on: began}
-        start: s
-        states:
-          s:
-            steps:
-              - id: first
-                delay: 1h
-              - id: wait
-                hold_until: [{on: bought}]
-                timeout: 1h
-                on_repeat: {restart: 5}
-              - id: mail
-                send: {channel: email, template: hello}
-              - id: stop
-                end: {}
-        """)
+    steps = """
+        - id: first
+          delay: 1h
+        - id: wait
+          hold_until: [{on: bought}]
+          timeout: 1h
+          on_repeat: {restart: 5}
+        - id: mail
+          send: {channel: email, template: hello}
+        - id: stop
+          end: {}
+        """
+    world = World(journey_of(steps))
     world.event("began", "0s")
     world.event("began", "90m")
     world.until("1d")
@@ -331,25 +301,18 @@ def test_w5_a48_nothing_began_a_wait_that_a_timer_led_to() -> None:
 
 
 def test_a45_as_keeps_the_payload_of_the_matched_event() -> None:
-    world = World("""
-        journey: j
-        version: 1
-        purpose: care
-        entry: {on: began}
-        start: s
-        states:
-          s:
-            steps:
-              - id: wait
-                hold_until: [{on: bought, as: order}]
-                timeout: 1h
-              - id: pause
-                delay: 1h
-              - id: mail
-                send: {channel: email, template: thanks, data: {item: journey.order.item, price: journey.order.price}}
-              - id: stop
-                end: {}
-        """)
+    steps = """
+        - id: wait
+          hold_until: [{on: bought, as: order}]
+          timeout: 1h
+        - id: pause
+          delay: 1h
+        - id: mail
+          send: {channel: email, template: thanks, data: {item: journey.order.item, price: journey.order.price}}
+        - id: stop
+          end: {}
+        """
+    world = World(journey_of(steps))
     world.event("began", "0s")
     world.event("bought", "1m", item="book", price=3.5, note=None)
     world.until("1d")
@@ -357,24 +320,17 @@ def test_a45_as_keeps_the_payload_of_the_matched_event() -> None:
 
 
 def test_a46_event_is_the_record_in_later_steps_and_absent_after_a_timer() -> None:
-    world = World("""
-        journey: j
-        version: 1
-        purpose: care
-        entry: {on: began}
-        start: s
-        states:
-          s:
-            steps:
-              - id: now
-                send: {channel: email, template: now, data: {plan: event.plan, kind: event.event_id}}
-              - id: pause
-                delay: 1h
-              - id: later
-                send: {channel: email, template: later, data: {plan: event.plan}}
-              - id: stop
-                end: {}
-        """)
+    steps = """
+        - id: now
+          send: {channel: email, template: now, data: {plan: event.plan, kind: event.event_id}}
+        - id: pause
+          delay: 1h
+        - id: later
+          send: {channel: email, template: later, data: {plan: event.plan}}
+        - id: stop
+          end: {}
+        """
+    world = World(journey_of(steps))
     world.event("began", "0s", id="x", plan="pro")
     world.until("1d")
     assert [action.data for action in world.actions] == [{"plan": "pro", "kind": "x"}, {}]
@@ -384,21 +340,14 @@ def test_a46_event_is_the_record_in_later_steps_and_absent_after_a_timer() -> No
 
 
 def test_d1_a_delay_of_one_day_is_86400_seconds_and_d5_one_of_zero_takes_no_timer() -> None:
-    world = World("""
-        journey: j
-        version: 1
-        purpose: care
-        entry: {on: began}
-        start: s
-        states:
-          s:
-            steps:
-              - {id: none, delay: 0s}
-              - {id: a, send: {channel: email, template: a}}
-              - {id: day, delay: 1d}
-              - {id: b, send: {channel: email, template: b}}
-              - {id: stop, end: {}}
-        """)
+    steps = """
+        - {id: none, delay: 0s}
+        - {id: a, send: {channel: email, template: a}}
+        - {id: day, delay: 1d}
+        - {id: b, send: {channel: email, template: b}}
+        - {id: stop, end: {}}
+        """
+    world = World(journey_of(steps))
     (handling,) = world.event("began", "0s")
     assert [decision.step for decision in handling.decisions if decision.kind == "delay_started"] == ["day"]
     world.until("1d-1ms")
@@ -417,21 +366,15 @@ def test_a101_a_late_record_counts_from_its_own_time_and_what_is_overdue_fires_a
 
 
 def test_a06_timers_of_one_instant_are_one_handling_by_journey_id() -> None:
-    body = """
-        journey: {name}
-        version: 1
-        purpose: care
-        priority: {priority}
-        entry: {{on: began}}
-        start: s
-        states:
-          s:
-            steps:
-              - {{id: wait, delay: 1d}}
-              - {{id: mail, send: {{channel: email, template: {name}}}}}
-              - {{id: stop, end: {{}}}}
-        """
-    world = World(body.format(name="aa", priority=10), body.format(name="bb", priority=90))
+    def mail(name: str, priority: int) -> str:
+        steps = f"""
+            - {{id: wait, delay: 1d}}
+            - {{id: mail, send: {{channel: email, template: {name}}}}}
+            - {{id: stop, end: {{}}}}
+            """
+        return journey_of(steps, name, more=f"priority: {priority}")
+
+    world = World(mail("aa", 10), mail("bb", 90))
     world.event("began", "0s")
     (handling,) = world.until("1d")
     ended = [decision.journey for decision in handling.decisions if decision.kind == "delay_ended"]
@@ -463,18 +406,9 @@ def test_a83_a_wait_as_long_as_the_lifetime_times_out_and_the_event_at_its_end_i
 
 
 def test_t7_active_instances_are_offered_an_event_oldest_first() -> None:
-    keyed = """
-        journey: keyed
-        version: 1
-        purpose: care
-        entry: {on: began, key: event.key, reentry: always}
-        start: s
-        states:
-          s:
-            steps:
-              - {id: answer, hold_until: [{on: done, go: over}], timeout: 9d}
-          over: {final: true}
-        """
+    steps = "- {id: answer, hold_until: [{on: done, go: over}], timeout: 9d}"
+    entry = "{on: began, key: event.key, reentry: always}"
+    keyed = journey_of(steps, "keyed", entry=entry, states="over: {final: true}")
     for order in (("b", "a", "c"), ("c", "b", "a")):
         world = World(keyed)
         for number, key in enumerate(order):

@@ -29,6 +29,37 @@ consent: {unknown: deny, expires: 730d}
 """
 
 
+def journey_of(
+    steps: str,
+    name: str = "j",
+    *,
+    entry: str = "{on: began}",
+    purpose: str = "care",
+    more: str = "",
+    state: str = "",
+    states: str = "",
+) -> str:
+    """A journey of one state `s` with these steps. `more` are lines for the journey, `state` for `s`, `states` further states."""
+    return f"""
+journey: {name}
+version: 1
+purpose: {purpose}
+entry: {entry}
+{_block(more, 0)}
+start: s
+states:
+  s:
+{_block(state, 4)}
+    steps:
+{_block(steps, 6)}
+{_block(states, 2)}
+"""
+
+
+def _block(text: str, depth: int) -> str:
+    return textwrap.indent(textwrap.dedent(text).strip("\n"), " " * depth)
+
+
 def topology(*journeys: str, policy: str = POLICY, earlier: tuple[str, ...] = ()) -> Topology:
     """Load journeys, earlier versions and a policy; every problem is shown when there is one."""
     files: list[tuple[SourceKind, str]] = [*(("journey", text) for text in journeys), *(("earlier", text) for text in earlier)]
