@@ -222,7 +222,7 @@ JOURNEY: Final = mapping(
     ("journey", "version", "purpose", "entry", "start", "states"),
     {
         "journey": said({"type": "string", "pattern": "^[a-z][a-z0-9]*(-[a-z0-9]+)*$"}, "Its id, in kebab-case, unique."),
-        "version": said(whole(1), "A changed file needs a higher one."),
+        "version": said(whole(1), "A changed file needs a higher one, and the old file goes to earlier/."),
         "title": said(TEXT, "For people."),
         "owner": said(TEXT, "The team that answers for it; without one, a warning."),
         "purpose": said(WORD, "A purpose of policy.yaml, checked at entry and at every send."),

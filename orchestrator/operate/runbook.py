@@ -39,7 +39,7 @@ INCIDENTS: Final = {
     Reason.KEY_MISSING: "an entry event without the journey's key: correct the producer, then produce the event again",
     Reason.LOOP: "an instance went round without waiting and stands still: correct the journey",
     Reason.CONTEXT_TOO_LARGE: "an instance kept more than `limits.context_bytes`: keep less, or raise the limit",
-    Reason.VERSION_MISSING: "an instance stands on a version that is not loaded: put that version's file back",
+    Reason.VERSION_MISSING: "an instance stands on a version that is not loaded: keep its file under earlier/",
     Reason.HANDLER_ERROR: "a fault of the engine: the customer is as before the record; report it with the incident's text",
     Reason.ACTION_FAILED: "a call failed for good and its instance is parked: see above",
     Reason.ALERT: "the journey itself asks for attention; its message says why",
