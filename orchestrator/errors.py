@@ -7,7 +7,8 @@
     ├── RefusedByState           ORC-004  exit 4  what is asked does not fit how things stand now
     │   ├── TopicMismatch        ORC-005  exit 4  a topic is missing or has the wrong partition count
     │   ├── PositionLost         ORC-006  exit 4  the position to read from no longer exists in the log
-    │   └── StateLocked          ORC-007  exit 4  another worker uses the state directory
+    │   ├── StateLocked          ORC-007  exit 4  another worker uses the state directory
+    │   └── RecordTooLarge       ORC-012  exit 4  a record is over a size limit of its topic or of the producer
     ├── StoreDamaged             ORC-008  exit 1  a local store cannot be trusted; it is rebuilt from the changelog
     ├── WorkerFenced             ORC-009  exit 1  another worker took over; this one dropped its work and rejoins
     ├── BrokenInput              ORC-010  exit 1  a file of events has lines that are no events; the lines were printed
@@ -85,6 +86,12 @@ class StateLocked(RefusedByState):
     """Another process holds the state directory."""
 
     code = "ORC-007"
+
+
+class RecordTooLarge(RefusedByState):
+    """A record that must be written is over a size limit of its topic or of the producer; its cycle cannot be committed."""
+
+    code = "ORC-012"
 
 
 class StoreDamaged(OrchestratorError):

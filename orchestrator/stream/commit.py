@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from msgspec import Struct
 
 from orchestrator import kafka
-from orchestrator.errors import Unreachable, WorkerFenced
+from orchestrator.errors import RecordTooLarge, Unreachable, WorkerFenced
 from orchestrator.observe.logs import logger
 
 log = logger(__name__)
@@ -42,6 +42,9 @@ _FENCED: Final = frozenset(
 _NOT_A_MEMBER: Final = frozenset(
     {KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_INSTANCE_ID, KafkaError.REBALANCE_IN_PROGRESS}
 )
+_TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
+TOO_LARGE_TRIES: Final = 3
+ENOUGH_BYTES: Final = 1_048_576  # the producer's limit: no record or batch of the worker is larger
 
 
 class Produce(Struct, gc=False):
@@ -84,6 +87,8 @@ class TransactionalProducer:
         self._is_stopped = is_stopped
         self._producer: Any = None
         self._lost_all_brokers = False
+        self._too_large = 0  # how many runs on end failed for a record's size
+        self._refused: tuple[int, str] = (0, "")  # size and topic of the largest record that the latest of them refused
 
     def _on_error(self, error: KafkaError) -> None:
         self._lost_all_brokers = self._lost_all_brokers or error.code() == KafkaError._ALL_BROKERS_DOWN
@@ -123,7 +128,11 @@ class TransactionalProducer:
         ) from error
 
     def run(self, records: Sequence[Produce], offsets: Sequence[TopicPartition], group: Any) -> Commit:
-        """Produce and commit one cycle. Raises WorkerFenced where another producer took over, Interrupted, Unreachable."""
+        """Produce and commit one cycle.
+
+        Raises WorkerFenced where another producer took over, RecordTooLarge where a limit refused it three times, Interrupted,
+        Unreachable.
+        """
         self._producer.poll(0)
         if self._lost_all_brokers:
             self.open()  # the old one may wait for a broker that it has struck off, see `_send_offsets`
@@ -144,18 +153,27 @@ class TransactionalProducer:
         if monotonic() - started > SLOW_COMMIT_S:
             log.warning("commit_slow", seconds=round(monotonic() - started, 1))
             self.open()
+        self._too_large = 0
         return Commit(Outcome.COMMITTED, changelog)
 
     def _produce(self, records: Sequence[Produce], changelog: dict[int, int]) -> None:
         def delivered(error: Any, message: Any) -> None:
             if error is None:
                 changelog[message.partition()] = message.offset() + 1
+            else:
+                self._note_refused(error, message)
 
+        self._refused = (0, "")
+        others = self._note_refused if self._too_large else None  # asked of every record only once some was too large
         # Only a partition's last document needs its offset, and records keep their order.
         last = {r.partition: i for i, r in enumerate(records) if r.topic == self._changelog_topic}
         watched = set(last.values())
         for index, record in enumerate(records):
-            self._send(record, delivered if index in watched else None)
+            self._send(record, delivered if index in watched else others)
+
+    def _note_refused(self, error: KafkaError | None, message: Any) -> None:
+        if error is not None and error.code() in _TOO_LARGE:
+            self._refused = max(self._refused, (len(message.value() or b""), message.topic()))
 
     def _send(self, record: Produce, delivered: Any) -> None:
         while True:
@@ -172,6 +190,9 @@ class TransactionalProducer:
                 return
             except BufferError:
                 self._producer.poll(0.1)
+            except KafkaException:
+                self._refused = (len(record.value or b""), record.topic)
+                raise
 
     def _send_offsets(self, offsets: Sequence[TopicPartition], group: Any) -> None:
         """Add the offsets to the transaction within a limit. Raises KafkaException, Empty where no answer came.
@@ -213,13 +234,31 @@ class TransactionalProducer:
                 f"Kafka refused the transaction: {error.name()}", next_step="look for a second worker with this --worker-id"
             )
         left_group = error.code() in _NOT_A_MEMBER
-        if error.txn_requires_abort() or not may_have_landed:
-            try:
-                self._producer.abort_transaction(ABORT_TIMEOUT_S)
-                return Commit(Outcome.ABORTED, left_group=left_group)
-            except KafkaException as abort_error:
-                log.warning("abort_failed", error=abort_error.args[0].name())
-        return Commit(Outcome.UNKNOWN, left_group=left_group)
+        outcome = self._given_up() if error.txn_requires_abort() or not may_have_landed else Outcome.UNKNOWN
+        if error.code() in _TOO_LARGE:
+            self._check_size(error)
+        return Commit(outcome, left_group=left_group)
+
+    def _given_up(self) -> Outcome:
+        try:
+            self._producer.abort_transaction(ABORT_TIMEOUT_S)
+        except KafkaException as error:
+            log.warning("abort_failed", error=error.args[0].name())
+            return Outcome.UNKNOWN
+        return Outcome.ABORTED
+
+    def _check_size(self, error: KafkaError) -> None:
+        """Count a failure for a record's size, and raise RecordTooLarge at the third on end: it will not fit the next time."""
+        self._too_large += 1
+        if self._too_large < TOO_LARGE_TRIES:
+            return
+        size, topic = self._refused
+        enough = max(int(self._config.get("message.max.bytes", 0)), ENOUGH_BYTES)
+        raise RecordTooLarge(
+            f"a record of {size} bytes, or the batch it went in, was refused {self._too_large} times: {error.str()}",
+            where=topic,
+            next_step=f"set the topic's max.message.bytes to {enough} or more, and kafka.message.max.bytes where it is set",
+        )
 
     def close(self) -> None:
         """Let go of the producer; its destructor ends the connections."""

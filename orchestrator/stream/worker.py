@@ -32,6 +32,7 @@ from orchestrator.stream import positions
 from orchestrator.stream.blocks import Block
 from orchestrator.stream.clock import TICK_S, WallClock, wall_ms
 from orchestrator.stream.commit import (
+    ENOUGH_BYTES,
     INIT_TIMEOUT_S,
     TRANSACTION_TIMEOUT_S,
     Commit,
@@ -102,7 +103,7 @@ class JourneyWorker(Service):
             "linger.ms": 5,
             "compression.type": "lz4",
             "batch.size": 262_144,
-            "message.max.bytes": 1_048_576,
+            "message.max.bytes": ENOUGH_BYTES,
             "queue.buffering.max.messages": 1_000_000,
             **self.config.kafka,
             "transactional.id": f"{streams.app}-{self.config.identity.id}",

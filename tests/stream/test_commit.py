@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from os import urandom
 from pathlib import Path
 from threading import Event
 from types import SimpleNamespace
@@ -12,14 +13,14 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, KafkaException
 from faust.types import TP
 
-from orchestrator.errors import Unreachable, WorkerFenced
+from orchestrator.errors import RecordTooLarge, Unreachable, WorkerFenced
 from orchestrator.stream import commit as commit_module
 from orchestrator.stream.commit import Interrupted, Outcome, Produce, TransactionalProducer
 from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.positions import metadata_of
 from orchestrator.stream.worker import JourneyWorker, WorkerConfig
 from orchestrator.wire.schemas import load_schemas
-from tests.brokers import read_to_end
+from tests.brokers import read_to_end, unique
 from tests.contract.conftest import MakeStage
 from tests.contract.stage import Stage
 from tests.stream.bench import DAY, START, block
@@ -283,6 +284,45 @@ def test_a_record_that_no_broker_takes_aborts_the_cycle(stage_on: MakeStage) -> 
     assert producer.run([Produce(journal, 0, b"k", b"2")], [], _group(stage)).outcome is Outcome.COMMITTED
     if stage.broker.kind == "kafka":  # the embedded broker shows what was aborted
         assert [row.value for row in read_to_end(stage.broker.bootstrap, journal)] == [b"2"]
+
+
+def _too_large_for_the_producer(stage: Stage) -> Produce:
+    return Produce(stage.topology.streams.journal, 0, b"k", b"x" * 5_000_000)
+
+
+def test_a_record_over_a_limit_ends_the_worker_at_the_third_try_and_says_what_to_set(stage_on: MakeStage) -> None:
+    stage = stage_on(partitions=1)
+    producer, too_large = _producer(stage), _too_large_for_the_producer(stage)
+    for _ in range(2):
+        assert producer.run([too_large], [], _group(stage)).outcome is Outcome.ABORTED
+    with pytest.raises(RecordTooLarge, match=r"5000000 bytes.*3 times") as caught:
+        producer.run([too_large], [], _group(stage))
+    assert caught.value.where == stage.topology.streams.journal
+    assert "max.message.bytes to 1048576" in caught.value.next_step
+    assert (caught.value.code, caught.value.exit_code) == ("ORC-012", 4)
+
+
+def test_a_commit_in_between_begins_the_count_of_records_too_large_anew(stage_on: MakeStage) -> None:
+    stage = stage_on(partitions=1)
+    producer, too_large = _producer(stage), _too_large_for_the_producer(stage)
+    fits = Produce(too_large.topic, 0, b"k", b"1")
+    outcomes = [
+        producer.run([record], [], _group(stage)).outcome for record in (too_large, too_large, fits, too_large, too_large)
+    ]
+    assert outcomes.count(Outcome.ABORTED) == 4
+
+
+def test_a_topic_that_takes_only_small_records_is_named_with_its_limit(stage_on_kafka: MakeStage) -> None:
+    stage = stage_on_kafka(partitions=1)
+    topic = unique("small")
+    stage.broker.create_topic(topic, 1, max_message_bytes="2000")
+    producer = _producer(stage)
+    records = [Produce(topic, 0, b"k", urandom(5000)), Produce(stage.topology.streams.journal, 0, b"k", b"1")]
+    with pytest.raises(RecordTooLarge, match="5000 bytes") as caught:
+        for _ in range(3):
+            assert producer.run(records, [], _group(stage)).outcome is Outcome.ABORTED
+    assert caught.value.where == topic
+    assert stage.journal() == []
 
 
 def test_the_changelogs_next_offset_is_that_of_each_partitions_last_document(stage_on: MakeStage) -> None:
