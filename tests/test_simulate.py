@@ -15,29 +15,21 @@ from orchestrator.engine.record import Record
 from orchestrator.errors import BrokenInput, InvalidTopology, UsageError
 from orchestrator.simulate import Simulation
 from orchestrator.workspace import Workspace
-from tests.engine.world import START, World, offset_ms
+from tests.engine.world import AGAIN, START, World, journey_of, offset_ms
 from tests.oracle.compare import differences
 from tests.oracle.winback import ExpectedAction, Purchase, expected_actions, read_purchases
 
 TOPOLOGIES = Path(__file__).parent.parent / "topologies"
 DAY = offset_ms("1d")
 
-NUDGE = """
-journey: nudge
-version: 1
-purpose: care
-entry: {on: began, reentry: always}
-start: s
-states:
-  s:
-    steps:
-      - id: wait
-        hold_until: [{on: done, go: over}]
-        timeout: 2d
-      - {id: mail, send: {channel: email, template: nudge}}
-      - {id: stop, end: {}}
-  over: {final: true}
+REMIND = """
+- id: wait
+  hold_until: [{on: done, go: over}]
+  timeout: 2d
+- {id: mail, send: {channel: email, template: nudge}}
+- {id: stop, end: {}}
 """
+NUDGE = journey_of(REMIND, "nudge", entry=AGAIN, states="over: {final: true}")
 
 
 def test_t3_a_record_fires_the_due_timers_of_all_customers_in_due_order() -> None:

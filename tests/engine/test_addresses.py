@@ -12,7 +12,7 @@ from orchestrator.engine.addresses import normalised
 from orchestrator.engine.engine import NEVER, next_due
 from orchestrator.language.unknown import UNKNOWN
 from tests.engine.sending import mail, policy
-from tests.engine.world import START, World, offset_ms
+from tests.engine.world import AGAIN, START, World, journey_of, offset_ms
 
 CHANNELS = """
 channels:
@@ -91,21 +91,13 @@ def test_x1_a_customer_is_never_its_own_duplicate() -> None:
 
 
 def test_x1_another_journey_step_or_channel_is_another_message() -> None:
-    two_steps = """
-        journey: j
-        version: 1
-        purpose: care
-        entry: {on: began, reentry: always}
-        start: s
-        states:
-          s:
-            rest: true
-            steps:
-              - {id: one, when: event.step == 1, send: {channel: email, template: one}}
-              - {id: two, when: event.step == 2, send: {channel: email, template: two}}
-              - {id: three, when: event.step == 3, send: {channel: [sms, email], template: three}}
+    steps = """
+        - {id: one, when: event.step == 1, send: {channel: email, template: one}}
+        - {id: two, when: event.step == 2, send: {channel: email, template: two}}
+        - {id: three, when: event.step == 3, send: {channel: [sms, email], template: three}}
         """
-    made = living(world(two_steps, mail("other", on="other")), "c1", "c2", "c3", "c4")
+    one_of_three = journey_of(steps, entry=AGAIN, state="rest: true")
+    made = living(world(one_of_three, mail("other", on="other")), "c1", "c2", "c3", "c4")
     for number, customer in enumerate(("c1", "c2", "c3"), 1):
         made.event("began", number, customer=customer, step=number)
     made.event("other", 4, customer="c4")

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.engine.handling import Action
 from orchestrator.engine.verbs.call import Retry, delay_ms
 from orchestrator.names import Reason
-from tests.engine.world import POLICY, START, World, offset_ms
+from tests.engine.world import POLICY, START, World, journey_of, offset_ms
 
 JOURNEY = """
 journey: j
@@ -157,17 +157,8 @@ def test_a3_what_is_late_repeated_or_for_another_action_is_logged_and_moves_noth
 
 
 def test_a3_an_outcome_of_a_send_is_logged_with_its_step() -> None:
-    text = """
-        journey: k
-        version: 1
-        owner: team
-        purpose: care
-        entry: {on: began}
-        start: s
-        states:
-          s: {rest: true, steps: [{id: hello, send: {channel: email, template: t}}]}
-        """
-    it = World(text)
+    steps = "- {id: hello, send: {channel: email, template: t}}"
+    it = World(journey_of(steps, "k", more="owner: team", state="rest: true"))
     it.event("began", "0s")
     answer_to = it.actions[0].action_id
     it.event("action.outcome", "1m", action_id=answer_to, status="bounced", code="no_mailbox")
@@ -236,17 +227,8 @@ def test_a4_a_redrive_of_what_is_not_parked_or_has_left_does_nothing() -> None:
 
 
 def test_a4_a_redriven_send_is_judged_again() -> None:
-    text = """
-        journey: k
-        version: 1
-        owner: team
-        purpose: promotion
-        entry: {on: began}
-        start: s
-        states:
-          s: {rest: true, steps: [{id: wait, delay: 1d}, {id: offer, send: {channel: email, template: offer}}]}
-        """
-    it = World(text)
+    steps = "- {id: wait, delay: 1d}\n- {id: offer, send: {channel: email, template: offer}}"
+    it = World(journey_of(steps, "k", purpose="promotion", more="owner: team", state="rest: true"))
     it.consent("granted", "0s")
     it.event("began", "1s")
     customer = it.customer()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from orchestrator.engine.engine import NEVER
 from tests.engine.sending import CHANNELS, emitted, mail, policy, told
-from tests.engine.world import START, World, offset_ms
+from tests.engine.world import AGAIN, START, World, journey_of, offset_ms
 
 DAILY = "caps: [{id: daily, limit: 1, per: 1d}]"
 HOLDING = "caps: [{id: daily, limit: 1, per: 1d, over: hold, max_hold: 3d}]"
@@ -204,25 +204,23 @@ def test_a06_k2_a_held_send_and_a_timers_send_of_one_instant_compete_by_priority
     assert emitted(w)[2:] == [("low", offset_ms("2d"))]
 
 
-TWO_WAYS = """
-journey: j
-version: 1
-purpose: care
-priority: 10
-entry: {on: began, reentry: always}
-start: s
-states:
-  s:
-    rest: true
-    steps:
-      - {id: first, send: {channel: email, template: first, on_suppressed: ANSWER}}
-      - {id: second, send: {channel: sms, template: second}}
-      - {id: wait, hold_until: [{on: never}], timeout: 9d}
-  other:
-    steps:
-      - {id: text, send: {channel: sms, template: other}}
-      - {id: stop, end: {outcome: other}}
+TEXTS = """
+- {id: first, send: {channel: email, template: first, on_suppressed: ANSWER}}
+- {id: second, send: {channel: sms, template: second}}
+- {id: wait, hold_until: [{on: never}], timeout: 9d}
 """
+OTHER = """
+other:
+  steps:
+    - {id: text, send: {channel: sms, template: other}}
+    - {id: stop, end: {outcome: other}}
+"""
+
+
+def two_ways(answer: str) -> str:
+    """The email gives way as `answer` says, a state or a word; where it names `other`, there is such a state."""
+    states = OTHER if answer == "other" else ""
+    return journey_of(TEXTS.replace("ANSWER", answer), entry=AGAIN, more="priority: 10", state="rest: true", states=states)
 
 
 @pytest.mark.parametrize(
@@ -231,10 +229,9 @@ states:
 def test_a07_a_send_that_loses_moves_its_instance_in_the_same_record_and_what_that_sends_is_arbitrated_too(
     answer: str, texts: list[str], state: str | None
 ) -> None:
-    journey = TWO_WAYS.replace("ANSWER", answer)
-    if answer != "other":
-        journey = journey[: journey.index("  other:")]
-    w = World(journey, mail("rival", priority=90), policy=policy("caps: [{id: mails, channels: [email], limit: 1, per: 1d}]"))
+    w = World(
+        two_ways(answer), mail("rival", priority=90), policy=policy("caps: [{id: mails, channels: [email], limit: 1, per: 1d}]")
+    )
     handlings = w.event("began", "0s")
     assert len(handlings) == 1
     assert [template for template, _ in emitted(w)] == ["rival", *texts]
@@ -243,7 +240,7 @@ def test_a07_a_send_that_loses_moves_its_instance_in_the_same_record_and_what_th
 
 
 def test_a07_the_further_round_is_bound_by_the_caps_too() -> None:
-    w = World(TWO_WAYS.replace("ANSWER", "other"), mail("rival", priority=90), policy=policy(DAILY))
+    w = World(two_ways("other"), mail("rival", priority=90), policy=policy(DAILY))
     w.event("began", "0s")
     assert [template for template, _ in emitted(w)] == ["rival"]
     assert [(d.step, d.state) for d in w.decisions("action_suppressed")] == [("first", "s"), ("text", "other")]
@@ -251,8 +248,7 @@ def test_a07_the_further_round_is_bound_by_the_caps_too() -> None:
 
 
 def test_a80_a_loser_that_goes_in_circles_is_stopped() -> None:
-    journey = TWO_WAYS.replace("ANSWER", "s")
-    w = World(journey[: journey.index("  other:")], policy=policy("caps: [{id: none, channels: [email], limit: 0, per: 1d}]"))
+    w = World(two_ways("s"), policy=policy("caps: [{id: none, channels: [email], limit: 0, per: 1d}]"))
     w.event("began", "0s")
     assert [incident.reason for incident in w.incidents] == ["loop"]
     assert len(w.document().instances) == 1

@@ -10,27 +10,14 @@ import pytest
 
 from orchestrator.engine import local_time
 from orchestrator.names import Count
-from tests.engine.world import POLICY, START, World, offset_ms
+from tests.engine.world import AGAIN, POLICY, START, World, journey_of, offset_ms
 
-JOURNEY = """
-journey: j
-version: 1
-owner: team
-purpose: care
-entry: {on: began, reentry: always}
-context: {due: event.due}
-start: s
-states:
-  s:
-    steps:
-      - STEP
-      - {id: hello, send: {channel: email, template: hello}}
-      - {id: stop, end: {outcome: done}}
-"""
+THEN = "- {id: hello, send: {channel: email, template: hello}}\n- {id: stop, end: {outcome: done}}"
 
 
 def world(step: str, policy: str = POLICY) -> World:
-    return World(JOURNEY.replace("STEP", step), policy=policy)
+    journey = journey_of(f"- {step}\n{THEN}", entry=AGAIN, more="owner: team\ncontext: {due: event.due}")
+    return World(journey, policy=policy)
 
 
 def ms(text: str) -> int:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.engine import identity
-from tests.engine.world import World, journey_of
+from tests.engine.world import AGAIN, World, journey_of
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:journey-orchestrator:ids")
 
@@ -26,7 +26,7 @@ def test_a10_the_second_use_of_the_same_names_adds_its_number() -> None:
 
 
 MAIL = "- {id: mail, send: {channel: email, template: hello}}"
-JOURNEY = journey_of(f"{MAIL}\n- {{id: done, end: {{}}}}", entry="{on: began, reentry: always}")
+JOURNEY = journey_of(f"{MAIL}\n- {{id: done, end: {{}}}}", entry=AGAIN)
 
 
 def test_i1_a10_an_event_id_that_comes_back_after_the_window_gets_another_instance() -> None:

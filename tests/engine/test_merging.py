@@ -12,7 +12,7 @@ from orchestrator.engine.engine import NEVER, Engine, next_due
 from orchestrator.engine.record import Record
 from tests.engine import test_addresses as addresses
 from tests.engine.sending import CHANNELS, emitted, mail, policy, told
-from tests.engine.world import START, World, topology
+from tests.engine.world import AGAIN, START, World, journey_of, topology
 
 PROMOTION = policy("consent: {unknown: deny}")
 NIGHT = CHANNELS.replace("{topic: actions.email}", '{topic: actions.email, quiet_hours: {from: "21:00", to: "08:00"}}')
@@ -213,25 +213,17 @@ def test_m1_a34_the_later_exit_of_both_counts_for_reentry() -> None:
     assert [at for _, at in emitted(world)] == [0, 5 * 86_400_000, 15 * 86_400_000]
 
 
-OFFER = """
-    journey: offer
-    version: 1
-    purpose: care
-    entry: {on: began, reentry: always}
-    start: s
-    states:
-      s:
-        steps:
-          - id: pick
-            randomize:
-              experiment: e
-              branches: [{arm: one, weight: 50}, {arm: two, weight: 50}]
-          - {id: stop, end: {}}
-    """
+PICK = """
+- id: pick
+  randomize:
+    experiment: e
+    branches: [{arm: one, weight: 50}, {arm: two, weight: 50}]
+- {id: stop, end: {}}
+"""
 
 
 def test_m1_p1_the_arm_of_the_earlier_exposure_stays_and_nobody_is_exposed_twice() -> None:
-    world = World(OFFER)
+    world = World(journey_of(PICK, "offer", entry=AGAIN))
     names = [f"c{n}" for n in range(12)]
     for at, name in enumerate(names):
         world.event("began", f"{at}h", customer=name)

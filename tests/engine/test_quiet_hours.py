@@ -10,10 +10,13 @@ import pytest
 from orchestrator.engine import timers
 from orchestrator.engine.document import NEVER
 from tests.engine.sending import emitted, mail, policy, told
-from tests.engine.world import START, World, offset_ms
+from tests.engine.world import AGAIN, START, World, journey_of, offset_ms
 
 QUIET = 'channels: {email: {topic: t, quiet_hours: {from: "21:00", to: "08:00"}}, sms: {topic: t}}'
 NOON = 'channels: {email: {topic: t, quiet_hours: {from: "12:00", to: "13:30"}}, sms: {topic: t}}'
+
+HELLO = "- {id: mail, send: {channel: email, template: hello}}"
+ASK = "- {id: ask, send: {channel: sms, template: x, purpose: promotion, on_suppressed: exit}}"
 
 
 def world(*journeys: str, channels: str = QUIET, more: str = "") -> World:
@@ -161,22 +164,8 @@ def test_k4_q1_a_send_released_by_its_cap_into_quiet_hours_waits_for_their_end()
 
 
 def test_a62_an_exits_last_send_is_held_and_counted_too() -> None:
-    w = world(
-        """
-        journey: j
-        version: 1
-        purpose: care
-        entry: {on: began}
-        exit: [{on: left, send: {channel: email, template: bye}}]
-        start: s
-        states:
-          s:
-            rest: true
-            steps:
-              - {id: mail, send: {channel: email, template: hello}}
-        """,
-        more="caps: [{id: c, limit: 2, per: 1d}]",
-    )
+    journey = journey_of(HELLO, more="exit: [{on: left, send: {channel: email, template: bye}}]", state="rest: true")
+    w = world(journey, more="caps: [{id: c, limit: 2, per: 1d}]")
     w.event("began", "22h")
     w.event("left", "23h")
     assert told(w) == [
@@ -189,21 +178,8 @@ def test_a62_an_exits_last_send_is_held_and_counted_too() -> None:
 
 
 def test_a13_an_instance_that_on_suppressed_ends_takes_its_held_sends_with_it() -> None:
-    journey = """
-        journey: j
-        version: 1
-        purpose: care
-        entry: {on: began, reentry: always}
-        start: s
-        states:
-          s:
-            rest: true
-            steps:
-              - {id: mail, send: {channel: email, template: hello}}
-              - {id: wait, delay: 1h}
-              - {id: ask, send: {channel: sms, template: x, purpose: promotion, on_suppressed: exit}}
-        """
-    w = world(journey)
+    steps = f"{HELLO}\n- {{id: wait, delay: 1h}}\n{ASK}"
+    w = world(journey_of(steps, entry=AGAIN, state="rest: true"))
     w.event("began", "22h")
     w.until("3d")
     assert [(kind, reason) for kind, reason, _ in told(w)] == [
@@ -213,20 +189,7 @@ def test_a13_an_instance_that_on_suppressed_ends_takes_its_held_sends_with_it() 
 
 
 def test_a13_a_send_of_the_same_handling_does_not_begin_to_wait_for_an_instance_that_has_exited() -> None:
-    journey = """
-        journey: j
-        version: 1
-        purpose: care
-        entry: {on: began, reentry: always}
-        start: s
-        states:
-          s:
-            rest: true
-            steps:
-              - {id: mail, send: {channel: email, template: hello}}
-              - {id: ask, send: {channel: sms, template: x, purpose: promotion, on_suppressed: exit}}
-        """
-    w = world(journey)
+    w = world(journey_of(f"{HELLO}\n{ASK}", entry=AGAIN, state="rest: true"))
     w.event("began", "22h")
     assert [(kind, reason) for kind, reason, _ in told(w)] == [("suppressed", "consent"), ("cancelled", "exited")]
     assert w.document().contact is None

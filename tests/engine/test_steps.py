@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine.world import POLICY, START, World, journey_of, offset_ms
+from tests.engine.world import AGAIN, POLICY, START, World, journey_of, offset_ms
 
 STEPS = """
 journey: j
@@ -120,7 +120,7 @@ MAIL = """
 - {id: mail, send: {channel: email, template: hi, data: {plan: profile.plan, city: profile.city}}}
 - {id: stop, end: {}}
 """
-PROFILE_MAIL = journey_of(MAIL, entry="{on: began, reentry: always}")
+PROFILE_MAIL = journey_of(MAIL, entry=AGAIN)
 
 
 def test_a69_profile_and_preferences_merge_and_null_deletes() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine.world import World, journey_of, offset_ms
+from tests.engine.world import AGAIN, World, journey_of, offset_ms
 
 DAY = offset_ms("1d")
 
@@ -172,7 +172,7 @@ WAIT = """
 
 
 def exit_and_wait(name: str) -> str:
-    return journey_of(WAIT, name, entry="{on: began, reentry: always}", more=EXIT, states="won: {final: true, outcome: won}")
+    return journey_of(WAIT, name, entry=AGAIN, more=EXIT, states="won: {final: true, outcome: won}")
 
 
 def test_w7_a105_the_exits_of_all_instances_come_before_any_wait() -> None:

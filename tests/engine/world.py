@@ -27,6 +27,7 @@ purposes:
   survey: {consent: required, unknown: allow}
 consent: {unknown: deny, expires: 730d}
 """
+AGAIN = "{on: began, reentry: always}"  # an entry as often as one likes
 
 
 def journey_of(
