@@ -23,6 +23,7 @@ class Simulation:
         self.clock = 0  # ms UTC
         self.customers: dict[str, Customer] = {}
         self.notes: dict[str, Customer] = {}  # by id, with U+0000
+        self.paused: frozenset[str] = frozenset()  # ids of journeys
         self._lent: dict[str, int] = {}  # who was asked for in the handling at hand, and when it was due before
         self._due: list[tuple[int, str]] = []  # a heap; an entry whose customer is due at another time by now is stale
 
@@ -60,6 +61,23 @@ class Simulation:
         before = next_due(customer.stored)
         handlings += self.engine.redrive(customer, step, time_ms, journey, self)
         self._schedule(customer, before)
+        return handlings
+
+    def pause(self, journey: str, time_ms: int) -> list[Handling]:
+        """Hold all that a journey would send or call from `time_ms` on (rule V6); what is due before it has happened."""
+        handlings = self.advance(time_ms)
+        self.paused |= {journey}
+        return handlings
+
+    def resume(self, journey: str, time_ms: int) -> list[Handling]:
+        """End a journey's pause at `time_ms`: what is held for it is decided on at once, customers in the order of their ids."""
+        handlings = self.advance(time_ms)
+        self.paused -= {journey}
+        for name in sorted(self.customers):
+            customer = self.customers[name]
+            before = next_due(customer.stored)
+            handlings += self.engine.resume(customer, journey, self.clock, self)
+            self._schedule(customer, before)
         return handlings
 
     def _fire(self, before: int) -> list[Handling]:

@@ -1,14 +1,14 @@
-"""Sends, from what a step wants to what goes out (rules C2, K1, K2, K4, X2; rulings A07, A58, A61).
+"""Sends, from what a step wants to what goes out (rules C2, K1, K2, K4, V6, X2; rulings A07, A58, A61).
 
 Two moments. At the step, the policy's judgements say at once whether the send is suppressed, so that `on_suppressed` can act. At
-the end of the handling, `settle` puts what is left in order, and caps and quiet hours decide over each.
+the end of the handling, `settle` puts what is left in order, and pauses, caps, quiet hours and rates decide over each.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.engine import caps, held, rates
+from orchestrator.engine import caps, held, pausing, rates
 from orchestrator.engine.addresses import DUPLICATE
 from orchestrator.engine.contact import CAP, QUIET_HOURS, RATE
 from orchestrator.engine.customer_clock import zone_of
@@ -62,6 +62,9 @@ def _rank(candidate: Candidate) -> tuple[int, int, str]:
 def _decide(turn: Turn, candidate: Candidate) -> bool:
     """Emit or hold a send; False where it is suppressed."""
     rules, action = turn.program.sends, candidate.action
+    if pausing.stops(turn, action):
+        held.pause(turn, candidate)
+        return True
     if action.kind == "send":  # no caps or quiet hours for calls (ruling A95)
         if rules.caps:
             over = _caps_over(turn, action)
@@ -75,23 +78,23 @@ def _decide(turn: Turn, candidate: Candidate) -> bool:
     if rules.rates:
         place = rates.place_of(turn, candidate)
         if place is not None:
-            _postpone(candidate, place)
+            _postpone(turn, action, place)
             held.hold(turn, candidate, RATE, place)
             return True
     if candidate.walk is None:
-        log(turn, candidate, Kind.ACTION_RELEASED, CAP)
+        log(turn, candidate, Kind.ACTION_RELEASED, candidate.held_for)
     emit(turn, candidate)
     return True
 
 
-def _postpone(candidate: Candidate, place: int) -> None:
+def _postpone(turn: Turn, action: Action, place: int) -> None:
     """Let the time of a call, and of the instance that waits for its answer, run from when it leaves (ruling A91)."""
-    action, walk = candidate.action, candidate.walk
-    if action.kind != "call" or walk is None:
+    if action.kind != "call":
         return
     delay = max(place - action.created_at, 0)
-    if walk.instance.step == action.step and walk.instance.due == action.expires_at:
-        walk.instance.due += delay
+    instance = pausing.awaiting(turn, action, action.expires_at)
+    if instance is not None:
+        instance.due += delay
     action.expires_at += delay
 
 

@@ -21,6 +21,7 @@ CANCELLABLE: Final = 256  # emitted sends remembered only to be cancelled; beyon
 QUIET_HOURS: Final = "quiet_hours"
 CAP: Final = "cap"
 RATE: Final = "rate"
+PAUSED: Final = "paused"
 
 # What is known of an emitted send.
 OPEN: Final = 0  # no outcome came
@@ -57,7 +58,8 @@ class Sent(Struct, array_like=True, gc=False):
 
 
 class Held(Struct, array_like=True, gc=False):
-    """A send that waits beside its instance (ruling A12), for `reason` QUIET_HOURS, CAP or RATE; for RATE also a call.
+    """A send that waits beside its instance (ruling A12), for `reason` QUIET_HOURS, CAP, RATE or PAUSED; for the last two also a
+    call.
 
     Times are ms UTC: `look_at` is when it is looked at again; `until` the last instant at which a cap may let it go. `state` is
     where the instance stood when its step decided on the send. `address` is the note that has its claim, if any (rule X1).
@@ -74,8 +76,8 @@ class Held(Struct, array_like=True, gc=False):
 
     @property
     def has_slot(self) -> bool:
-        """Whether it has taken its cap slots: it has, unless it waits for them."""
-        return self.reason != CAP and self.action.kind == "send"
+        """Whether it has taken its cap slots: it has, unless it waits for them, or for its journey (rule V6)."""
+        return self.reason not in (CAP, PAUSED) and self.action.kind == "send"
 
 
 class Contact(Struct, array_like=True, gc=False):

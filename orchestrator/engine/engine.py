@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from types import TracebackType
 from typing import Final
 
 from msgspec.structs import replace
 
-from orchestrator.engine import handle, merging, redrive, timers
+from orchestrator.engine import handle, held, merging, redrive, timers
 from orchestrator.engine.customer import Customer
 from orchestrator.engine.document import NEVER, decode, next_due, without_timers
 from orchestrator.engine.handling import Handling, Incident
@@ -85,14 +86,26 @@ class Engine:
         `now` is the logical time in ms UTC; timers due before it fire first. What the step checks is checked again, as of now;
         exits have acted on the parked instance all along. No parked instance at the step: no handling.
         """
+        return self._operate(customer, now, vicinity, lambda turn: redrive.run(turn, step, journey))
+
+    def resume(self, customer: Customer, journey: str, now: int, vicinity: Vicinity = ALONE) -> list[Handling]:
+        """Let go of what the customer has waiting for `journey`, which `vicinity` says is not paused any more (rule V6).
+
+        `now` is the logical time in ms UTC; timers due before it fire first. What was held is decided on as of now, in its order:
+        consent, suppression, expiry, caps, quiet hours, rate. Nothing held: no handling. It may be asked for any number of times.
+        """
+        return self._operate(customer, now, vicinity, lambda turn: _resume(turn, journey))
+
+    def _operate(self, customer: Customer, now: int, vicinity: Vicinity, act: Callable[[Turn], None]) -> list[Handling]:
+        """Do what an operator asks for at `now`, as a handling of its own; for an id that was merged, as whom it goes on."""
         handlings = self.fire(customer, now, vicinity) if next_due(customer.stored) < now else []
         turn: Turn | None = None
         try:
             merged = customer.open().merged
             if merged is not None and merged.into:
-                return self.redrive(merging.line_of(customer.id, vicinity.customer)[-1], step, now, journey, vicinity)
+                return self._operate(merging.line_of(customer.id, vicinity.customer)[-1], now, vicinity, act)
             turn = Turn(self.program, customer.id, customer.open(), now, now, None, Handling(customer.id, now), vicinity)
-            redrive.run(turn, step, journey)
+            act(turn)
             _keep(turn)
             customer.keep(customer.open())
         except Exception as error:
@@ -152,6 +165,11 @@ class Engine:
         at_work = turn.at_work.id if turn is not None and turn.at_work is not None else None
         timers.park(customer.document, due, at_work, Reason.HANDLER_ERROR)
         customer.keep(customer.document)
+
+
+def _resume(turn: Turn, journey: str) -> None:
+    held.resume(turn, journey)
+    handle.finish(turn)
 
 
 def _keep(turn: Turn) -> None:

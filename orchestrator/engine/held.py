@@ -1,12 +1,12 @@
-"""Sends that wait beside their instance: held, looked at again, released, cancelled (C3, K4, Q1, X2; rulings A12, A13, A65)."""
+"""Sends that wait beside their instance: held, looked at again, released, cancelled (C3, K4, Q1, V6, X2; A12, A13, A65)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.engine import outgoing, rates
-from orchestrator.engine.contact import CAP, QUIET_HOURS, RATE, Contact, Held, contact_of, tidy
+from orchestrator.engine import outgoing, pausing, rates
+from orchestrator.engine.contact import CAP, PAUSED, QUIET_HOURS, RATE, Contact, Held, contact_of, tidy
 from orchestrator.engine.document import NEVER
 from orchestrator.engine.identity import uuid_text
 from orchestrator.engine.quiet import quiet_until
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.outgoing import Candidate
     from orchestrator.engine.turn import Turn
 
-EXPIRED: Final = {QUIET_HOURS: "quiet_hours_expired", CAP: "cap", RATE: "rate"}
+EXPIRED: Final = {QUIET_HOURS: "quiet_hours_expired", CAP: "cap", RATE: "rate", PAUSED: "paused"}
 
 
 def hold(turn: Turn, candidate: Candidate, reason: str, release: int, until: int = 0) -> None:
@@ -26,14 +26,21 @@ def hold(turn: Turn, candidate: Candidate, reason: str, release: int, until: int
         outgoing.log(turn, candidate, Kind.ACTION_CANCELLED, "exited")
         return
     action = candidate.action
-    look_at = min(release, action.expires_at, until or NEVER)
+    look_at = release if action.kind == "call" else min(release, action.expires_at, until or NEVER)
     held = Held(action, candidate.decided, candidate.state, candidate.priority, reason, look_at, until, candidate.address)
     contact_of(turn.document).keep(held)
     addresses = turn.program.sends.addresses
     if candidate.address and addresses is not None:
         addresses.held(turn, candidate.address, action)
     if reason != candidate.held_for:  # looked at again and still over its cap, it goes on being held
-        outgoing.log(turn, candidate, Kind.ACTION_HELD, reason).detail = {"deadline": str(look_at)}
+        decision = outgoing.log(turn, candidate, Kind.ACTION_HELD, reason)
+        decision.detail = None if look_at == NEVER else {"deadline": str(look_at)}
+
+
+def pause(turn: Turn, candidate: Candidate) -> None:
+    """Let an action wait until its journey is resumed (rule V6). How long a cap may hold it is judged anew then."""
+    pausing.stop_clock(turn, candidate.action)
+    hold(turn, candidate, PAUSED, NEVER)
 
 
 def release(turn: Turn) -> None:
@@ -41,20 +48,33 @@ def release(turn: Turn) -> None:
 
     A send that waited for quiet hours or its channel's rate has its cap slots, so they leave in the order decided.
     """
+    _look_at(turn, lambda held: held.look_at <= turn.now)
+
+
+def resume(turn: Turn, journey: str) -> None:
+    """Look at what waits for a journey to be resumed, in the order decided; all is decided anew, cap and quiet hours too."""
+    _look_at(turn, lambda held: held.reason == PAUSED and held.action.journey == journey)
+
+
+def _look_at(turn: Turn, is_meant: Callable[[Held], bool]) -> None:
     contact = turn.document.contact
-    if contact is None:
+    meant = [held for held in contact.held if is_meant(held)] if contact is not None else []
+    if contact is None or not meant:
         return
-    due = [held for held in contact.held if held.look_at <= turn.now]
-    if not due:
-        return
-    for held in due:
+    for held in meant:
         candidate = outgoing.again(held)
         reason = _stands_against(turn, held)
         if reason:
             _remove(turn, contact, held)
             outgoing.log(turn, candidate, Kind.ACTION_SUPPRESSED, reason)
-        elif held.reason == CAP:
+        elif pausing.is_paused(turn, held.action):
+            pausing.keep_span(held)
+            _take_out(turn, contact, held)
+            pause(turn, candidate)
+        elif held.reason in (CAP, PAUSED):
             contact.held.remove(held)
+            if held.reason == PAUSED:
+                pausing.start_clock(turn, held.action)
             turn.pending.append(candidate)
         else:
             contact.held.remove(held)
@@ -108,15 +128,20 @@ def cancel(turn: Turn, reason: str, is_meant: Callable[[Held], bool]) -> None:
 
 
 def _remove(turn: Turn, contact: Contact, held: Held) -> None:
-    """Take a held send out for good, and give back what it had: its cap slots, which others may wait for, its address."""
+    """Take a held send out for good, and give back what it had: its address too."""
+    _take_out(turn, contact, held)
+    addresses = turn.program.sends.addresses
+    if held.address and addresses is not None:
+        addresses.freed(turn, held.address, held.action)
+
+
+def _take_out(turn: Turn, contact: Contact, held: Held) -> None:
+    """Take a held send out, and give back its place and its cap slots, for which others may wait."""
     contact.held.remove(held)
     if held.reason == RATE:
         rates.give_up(turn, held)
     if held.has_slot:
         contact.wake(turn.now)
-    addresses = turn.program.sends.addresses
-    if held.address and addresses is not None:
-        addresses.freed(turn, held.address, held.action)
 
 
 def drop(turn: Turn, instance: bytes, reason: str) -> None:

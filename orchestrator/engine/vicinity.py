@@ -1,4 +1,4 @@
-"""What a handling may reach beyond its own customer: other customers of the partition, and notes that all of them share.
+"""What a handling may know beyond its own customer: others of the partition, notes that all share, which journeys are paused.
 
 A note is stored like a customer's document, under the key U+0000 and its name: a format byte, `next_due` as 8 bytes big-endian,
 then whatever its kind keeps. So it has a place in the changelog and, if it wants one, a timer. What stands before the first `:`
@@ -27,6 +27,8 @@ NOTE: Final = "\x00"  # begins the ids of notes, and so no customer's
 class Vicinity(Protocol):
     """The rest of the partition, as its owner gives it. Blocks on disk at most; the same id gives the same object in a cycle."""
 
+    paused: frozenset[str]  # ids of the journeys that are paused (rule V6)
+
     def customer(self, customer_id: str) -> Customer | None:
         """Give a customer of the same partition, one without any state included; None for one of another partition."""
 
@@ -36,6 +38,8 @@ class Vicinity(Protocol):
 
 class Alone:
     """The vicinity of an engine that knows nobody but the customer at hand, as in a test of one customer."""
+
+    paused: frozenset[str] = frozenset()
 
     def customer(self, customer_id: str) -> Customer | None:
         """Give None: whoever else there is, is elsewhere."""

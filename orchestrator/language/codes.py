@@ -55,8 +55,6 @@ LIMIT: Final = "ORC-164"
 WAIT_TOO_LONG: Final = "ORC-165"
 UNREACHABLE_STEP: Final = "ORC-166"
 
-NOT_BUILT: Final = "ORC-170"
-
 # Warnings.
 NO_OWNER: Final = "ORC-180"
 NOT_STREAMED: Final = "ORC-181"
@@ -121,7 +119,6 @@ EXPLAINED: Final = {
     LIMIT: "More branches, steps or states than policy.yaml allows.",
     WAIT_TOO_LONG: "A wait is longer than the journey's lifetime or `limits.wait`.",
     UNREACHABLE_STEP: "A step stands after one that never goes on.",
-    NOT_BUILT: "Part of the language that this version does not run yet.",
     NO_OWNER: "A journey without an owner.",
     NOT_STREAMED: "An event type that no topic of streams.yaml carries.",
     NOT_REGISTERED: "An experiment that experiments.yaml does not register.",

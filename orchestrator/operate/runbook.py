@@ -33,6 +33,7 @@ SUPPRESSIONS: Final = {
     "quiet_hours_expired": "The message was held over quiet hours until it expired: see `expires`.",
     "duplicate_address": "Another customer with the same address had this message.",
     "rate": "The message waited for its turn at its channel's `rate` until it expired: see `expires`.",
+    "paused": "The message waited for its journey to be resumed until it expired: see `expires`.",
     "no_channel": "The customer allows none of the channels that the step may choose from.",
 }
 INCIDENTS: Final = {
@@ -193,6 +194,7 @@ def _can_be_suppressed(reason: str, journey: Journey, rows: list[tuple[str, Step
         "quiet_hours_expired": any(channel.quiet_hours for channel in policy.channels.values()),
         "duplicate_address": policy.dedupe_addresses is not None,
         "rate": any(channel.rate is not None for channel in policy.channels.values()),
+        "paused": False,  # not by a worker: only scenarios pause journeys so far
         "no_channel": any(len(send.channels) > 1 or "preferred" in send.channels for send in sends),
     }
     return asked[reason]

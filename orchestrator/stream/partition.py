@@ -45,6 +45,7 @@ class Partition:
     def __init__(self, number: int, store: PartitionStore, topics: Sequence[str], parts: Parts) -> None:
         self.number = number
         self.store = store
+        self.paused: frozenset[str] = frozenset()  # nothing pauses a journey on Kafka yet
         self.clock = PartitionClock(list(topics), store.position.newest, parts.wall)
         self.calendar = Calendar(store)
         self._parts = parts

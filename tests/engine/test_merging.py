@@ -98,6 +98,8 @@ def test_m1_t3_timers_of_into_that_are_due_fire_before_the_merge() -> None:
     people = {name: Customer(name, None) for name in "ab"}
 
     class Near:
+        paused: frozenset[str] = frozenset()
+
         def customer(self, customer_id: str) -> Customer | None:
             return people.get(customer_id)
 

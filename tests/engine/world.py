@@ -108,6 +108,12 @@ class World:
     def until(self, at: str | int) -> list[Handling]:
         return self._keep(self.simulation.run_until(START + offset_ms(at)))
 
+    def pause(self, journey: str, at: str | int) -> list[Handling]:
+        return self._keep(self.simulation.pause(journey, START + offset_ms(at)))
+
+    def resume(self, journey: str, at: str | int) -> list[Handling]:
+        return self._keep(self.simulation.resume(journey, START + offset_ms(at)))
+
     def _keep(self, handlings: list[Handling]) -> list[Handling]:
         self.handlings += handlings
         return handlings

@@ -12,7 +12,7 @@ from orchestrator.engine.handling import Decision
 from orchestrator.language.model import Place
 from orchestrator.names import Kind
 from orchestrator.operate.scenarios.matching import Fact, action_fact, decision_fact, differing, incident_fact
-from orchestrator.operate.scenarios.playing import Moment, Seen
+from orchestrator.operate.scenarios.playing import EVERYBODY, Moment, Seen
 from orchestrator.operate.scenarios.scenario import Expected, ExpectedShare, Scenario, Span
 
 
@@ -57,6 +57,7 @@ def judge(scenario: Scenario, seen: Seen, experiments: dict[tuple[str, str], str
 def _only_customer(scenario: Scenario, seen: Seen) -> str:
     """Give the one customer of the scenario, "" where there are several."""
     whose = {moment.customer for moment in seen.moments} | {each.customer for each in scenario.expect.states}
+    whose.discard(EVERYBODY)
     return next(iter(whose)) if len(whose) == 1 else ""
 
 

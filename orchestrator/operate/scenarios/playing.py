@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 from msgspec import Struct, field
 
@@ -16,6 +16,7 @@ from orchestrator.operate.scenarios.scenario import (
     Given,
     GivenEvent,
     GivenOutcome,
+    GivenPause,
     GivenPublish,
     GivenRaw,
     GivenRedrive,
@@ -25,7 +26,8 @@ from orchestrator.operate.scenarios.stage import Stage
 from orchestrator.simulate import Simulation
 from orchestrator.wire.gate import Gate, Refusal
 
-TOPIC = "events"
+TOPIC: Final = "events"
+EVERYBODY: Final = "\x00"  # the customer of a moment that is in every timeline; nobody's id begins so
 
 
 class Moment(Struct, gc=False):
@@ -33,7 +35,7 @@ class Moment(Struct, gc=False):
 
     customer: str
     at: int
-    event: str  # "" for timers, "redrive <step>" for an operator
+    event: str  # "" for timers, "redrive <step>" or "pause <journey>" for an operator
     handling: Handling
 
 
@@ -43,8 +45,8 @@ class Seen(Struct):
     moments: list[Moment] = field(default_factory=list)
 
     def of(self, customer: str) -> list[Moment]:
-        """Give one customer's moments."""
-        return [moment for moment in self.moments if moment.customer == customer]
+        """Give one customer's moments, with those of everybody."""
+        return [moment for moment in self.moments if moment.customer in (customer, EVERYBODY)]
 
     def actions(self) -> Iterator[tuple[Moment, Action]]:
         """Give every action with its moment."""
@@ -120,6 +122,8 @@ class _Player:
                 self._publish(given)
             case GivenRedrive():
                 self._redrive(given)
+            case GivenPause():
+                self._pause(given)
 
     def take(self, handlings: list[Handling], record: Record | None = None) -> None:
         """Note what happened; a record that did nothing is noted too, so that a reader of the timeline sees that it came."""
@@ -205,3 +209,10 @@ class _Player:
         for handling in handlings or [Handling(given.customer, given.at)]:
             self.seen.moments.append(Moment(given.customer, given.at, f"redrive {given.step}", handling))
         self.take(self.simulation.advance(given.at))
+
+    def _pause(self, given: GivenPause) -> None:
+        self.take(self.simulation.advance(given.at))
+        moment = Moment(EVERYBODY, given.at, f"{given.word} {given.journey}", Handling(EVERYBODY, given.at))
+        self.seen.moments.append(moment)
+        act = self.simulation.resume if given.is_resume else self.simulation.pause
+        self.take(act(given.journey, given.at))

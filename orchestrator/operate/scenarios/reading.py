@@ -15,6 +15,7 @@ from orchestrator.operate.scenarios.scenario import (
     Given,
     GivenEvent,
     GivenOutcome,
+    GivenPause,
     GivenPublish,
     GivenRaw,
     GivenRedrive,
@@ -196,12 +197,12 @@ def _redrive(fields: Fields, at: int) -> GivenRedrive | None:
     return found
 
 
-def _no_pause(fields: Fields, at: int) -> None:
-    """Refuse to pretend: what a pause does to held actions and timers is the engine's to decide (rule V6)."""
-    mark = "pause" if fields.has("pause") else "resume"
-    fields.name(mark)
-    message = f"`{mark}` cannot be tried yet: the engine does not pause journeys in this version; drop this entry"
-    fields.problems.error(fields.key_at(mark), codes.NOT_BUILT, message)
+def _pause(fields: Fields, at: int) -> GivenPause:
+    return GivenPause(fields.place, at, fields.text("pause", required=True), fields.at("pause"))
+
+
+def _resume(fields: Fields, at: int) -> GivenPause:
+    return GivenPause(fields.place, at, fields.text("resume", required=True), fields.at("resume"), is_resume=True)
 
 
 MARKS: Final[Mapping[str, Callable[[Fields, int], Given | None]]] = {
@@ -210,6 +211,6 @@ MARKS: Final[Mapping[str, Callable[[Fields, int], Given | None]]] = {
     "raw": _raw,
     "publish": _publish,
     "redrive": _redrive,
-    "pause": _no_pause,
-    "resume": _no_pause,
+    "pause": _pause,
+    "resume": _resume,
 }

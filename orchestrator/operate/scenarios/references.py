@@ -8,7 +8,7 @@ from typing import Final
 from orchestrator.language import codes
 from orchestrator.language.model import Journey, Place, Step
 from orchestrator.language.problems import Problems
-from orchestrator.operate.scenarios.scenario import Expected, GivenOutcome, GivenRedrive, Scenario
+from orchestrator.operate.scenarios.scenario import Expected, GivenOutcome, GivenPause, GivenRedrive, Scenario
 
 EXIT: Final = "exit:"
 
@@ -19,8 +19,11 @@ def check_references(scenario: Scenario, journeys: Sequence[Journey], problems: 
     states: dict[str, dict[str, None]] = {}
     for journey in journeys:
         states.setdefault(journey.id, {}).update(dict.fromkeys(journey.states))
+    paused: set[str] = set()
     for given in scenario.given:
-        if isinstance(given, GivenOutcome):
+        if isinstance(given, GivenPause):
+            _check_pause(given, states, paused, problems)
+        elif isinstance(given, GivenOutcome):
             _check(given.of, steps, "step", codes.UNKNOWN_STEP, given.of_place, problems)
         elif isinstance(given, GivenRedrive):
             _check(given.step, steps, "step", codes.UNKNOWN_STEP, given.step_place, problems)
@@ -33,6 +36,16 @@ def check_references(scenario: Scenario, journeys: Sequence[Journey], problems: 
         if _check(each.journey, states, "journey", codes.UNKNOWN_JOURNEY, each.place, problems) and each.state is not None:
             _check(each.state, states[each.journey], "state", codes.UNKNOWN_STATE, each.place, problems)
     _check_shares(scenario, journeys, problems)
+
+
+def _check_pause(given: GivenPause, journeys: Iterable[str], paused: set[str], problems: Problems) -> None:
+    """Report a pause of nothing, and one that changes nothing: its author meant another journey, or another order."""
+    if not _check(given.journey, journeys, "journey", codes.UNKNOWN_JOURNEY, given.journey_place, problems):
+        return
+    if (given.journey in paused) != given.is_resume:
+        how = "is not paused by an entry before this" if given.is_resume else "is paused by an entry before this already"
+        problems.error(given.journey_place, codes.CONFLICT, f"`{given.word}` changes nothing: {given.journey!r} {how}")
+    paused ^= {given.journey}
 
 
 def _check_shares(scenario: Scenario, journeys: Sequence[Journey], problems: Problems) -> None:

@@ -85,7 +85,22 @@ class GivenRedrive(Struct, frozen=True):
     journey: str = ""
 
 
-Given = GivenEvent | GivenOutcome | GivenRaw | GivenPublish | GivenRedrive
+class GivenPause(Struct, frozen=True):
+    """An operator's pause of a journey, or its resume (rule V6)."""
+
+    place: Place
+    at: int
+    journey: str
+    journey_place: Place
+    is_resume: bool = False
+
+    @property
+    def word(self) -> str:
+        """What the author wrote."""
+        return "resume" if self.is_resume else "pause"
+
+
+Given = GivenEvent | GivenOutcome | GivenRaw | GivenPublish | GivenRedrive | GivenPause
 
 
 class Expected(Struct, frozen=True):

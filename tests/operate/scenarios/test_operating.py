@@ -1,4 +1,4 @@
-"""What people do in a scenario's time: publish a new version, redrive what is parked; and shares of an experiment."""
+"""What people do in a scenario's time: publish, redrive what is parked, pause a journey; and shares of an experiment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.operate.scenarios.stage import HEAD, messages, run
+from tests.operate.scenarios.stage import BEGAN, HEAD, messages, run
 
 SECOND = """\
 journey: nudge
@@ -127,6 +127,21 @@ expect: {{actions: [{{at: 0s}}]}}
         ["2h", "redrive", "open-case"],
         ["3h", "redrive", "open-case"],
     ]
+
+
+def test_v6_a_pause_and_a_resume_stand_in_every_customers_timeline(tmp_path: Path) -> None:
+    body = f"""{BEGAN}  - {{at: 1d, pause: nudge}}
+  - {{at: 52h, resume: nudge}}
+expect:
+  actions: [{{at: 52h, step: remind}}, {{at: 52h, step: remind}}]
+  decisions: [{{kind: action_held, at: 2d, reason: paused}}]
+"""
+    (failure,) = run(tmp_path, body).failures
+    lines = [line.split() for line in failure.lines]
+
+    assert (failure.message, failure.customer) == ("this action was not seen", "c1")
+    operated = [line for line in lines if "pause" in line or "resume" in line]
+    assert operated == [["1d", "pause", "nudge"], ["2d", "4h", "resume", "nudge"]]
 
 
 SPLIT = HEAD.replace(

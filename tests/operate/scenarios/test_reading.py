@@ -39,6 +39,14 @@ from tests.operate.scenarios.stage import BEGAN, HEAD, messages, run
         ("given: [{at: 0s, outcome: fine, of: remind}]\nexpect: {}\n", ":17:27 ", "must be succeeded, failed"),
         ("given: [{at: 0s, redrive: {step: remind}}]\nexpect: {}\n", ":17:27 ", "`redrive` needs `customer`"),
         ("given: [{at: 0s, redrive: {customer: c1, step: remnd}}]\nexpect: {}\n", ":17:48 ", "did you mean 'remind'?"),
+        ("given: [{at: 0s, pause: nuge}]\nexpect: {}\n", ":17:25 ", "no journey 'nuge'; did you mean 'nudge'?"),
+        ("given: [{at: 0s, resume: nudge}]\nexpect: {}\n", ":17:26 ", "'nudge' is not paused by an entry before this"),
+        (
+            "given: [{at: 0s, pause: nudge}, {at: 1s, pause: nudge}]\nexpect: {}\n",
+            ":17:49 ",
+            "is paused by an entry before this already",
+        ),
+        ("given: [{at: 0s, pause: {journey: nudge}}]\nexpect: {}\n", ":17:25 ", "must be text"),
         ("given: [{at: 0s, publish: second.yaml}]\nexpect: {}\n", ":17:27 ", "there is no file 'second.yaml'"),
         (BEGAN + "expect: {incidents: [{step: remnd}]}\n", ":19:22 ", "did you mean 'remind'?"),
         (BEGAN, ":1:1 ", "needs `expect`"),
@@ -55,15 +63,6 @@ def test_everything_wrong_is_told_with_its_place(tmp_path: Path, body: str, plac
 
 def test_a01_a_count_is_of_an_exact_decision_kind(tmp_path: Path) -> None:
     assert "did you mean 'action_suppressed'?" in run(tmp_path, BEGAN + "expect: {counts: {action_supressed: 0}}\n").problems[0]
-
-
-@pytest.mark.parametrize("word", ["pause", "resume"])
-def test_what_this_version_cannot_do_is_said(tmp_path: Path, word: str) -> None:
-    result = run(tmp_path, f"given:\n  - {{at: 0s, {word}: nudge}}\nexpect: {{}}\n")
-
-    assert messages(result) == [
-        f"`{word}` cannot be tried yet: the engine does not pause journeys in this version; drop this entry"
-    ]
 
 
 def test_a27_without_topologies_and_inline_journeys_there_is_nothing_to_run(tmp_path: Path) -> None:
