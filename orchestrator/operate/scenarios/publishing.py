@@ -49,12 +49,10 @@ def _published(path: Path, given: GivenPublish, stage: Stage, problems: Problems
     kept = (replace(source, kind="earlier") if source is before else source for source in stage.sources)
     sources = (*kept, Source(str(path), b"", "journey", node))
     loaded = load(sources, stage.catalog, TABLE)
-    if not _is_newer(loaded.journeys[-1], stage.topology, given, problems):
-        return None
-    if loaded.topology is None:
-        for problem in loaded.problems:
-            if problem.severity == "error":
-                problems.add(problem)
+    errors = [each for each in loaded.problems if each.severity == "error" and each.code != codes.NOT_EARLIER]
+    for problem in errors:
+        problems.add(problem)
+    if errors or not _is_newer(loaded.journeys[-1], stage.topology, given, problems) or loaded.topology is None:
         return None
     return Stage(Engine(loaded.topology), loaded.topology, stage.schemas, stage.has_folder, sources)
 
@@ -65,7 +63,8 @@ def _journey_of(node: Node) -> str:
 
 
 def _is_newer(published: Journey, running: Topology, given: GivenPublish, problems: Problems) -> bool:
-    before = next((journey.version for journey in running.journeys if journey.id == published.id), 0)
+    versions = (*running.journeys, *running.earlier)
+    before = max((journey.version for journey in versions if journey.id == published.id), default=0)
     if published.version > before:
         return True
     known = f"version {published.version} of {published.id!r}, which runs in version {before}"

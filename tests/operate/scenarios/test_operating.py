@@ -78,6 +78,58 @@ def test_v1_who_enters_before_the_publication_is_decided_by_the_version_of_then(
     assert "this action differs in at" in messages(run(tmp_path, body))
 
 
+@pytest.fixture
+def topologies(tmp_path: Path) -> Path:
+    """A folder in which `nudge` takes entries in version 2, and version 1 is kept."""
+    folder = tmp_path / "topologies"
+    for name in ("journeys", "earlier"):
+        (folder / name).mkdir(parents=True)
+    (folder / "policy.yaml").write_text(
+        "channels: {email: {topic: actions.email}}\npurposes: {care: {consent: not_required, basis: contract}}\n"
+    )
+    second = SECOND.replace("on: began", "on: auth.login").replace("on: done", "on: account.closed")
+    (folder / "journeys" / "nudge.yaml").write_text(second)
+    (folder / "earlier" / "nudge.yaml").write_text(second.replace("version: 2", "version: 1"))
+    return folder
+
+
+IN_FOLDER = """\
+scenario: a folder that keeps an earlier version
+start: 2026-01-05T00:00:00Z
+topologies: topologies
+given:
+  - {at: 0s, customer: old, event: auth.login}
+  - {at: 1h, publish: third.yaml}
+  - {at: 2h, customer: new, event: auth.login}
+expect:
+  actions: [{customer: old, version: 2}, {customer: new, version: 3}]
+  states: {old: {nudge: greeted}, new: {nudge: greeted}}
+"""
+
+
+def test_v1_a_folder_that_keeps_earlier_versions_takes_entries_in_the_live_and_the_published_one(topologies: Path) -> None:
+    live = (topologies / "journeys" / "nudge.yaml").read_text()
+    (topologies.parent / "third.yaml").write_text(live.replace("version: 2", "version: 3"))
+    assert messages(run(topologies.parent, IN_FOLDER, "")) == []
+
+
+def test_v1_what_is_published_must_be_newer_than_every_version_that_is_kept(topologies: Path) -> None:
+    live = (topologies / "journeys" / "nudge.yaml").read_text()
+    (topologies.parent / "third.yaml").write_text(live.replace("version: 2", "version: 1"))
+    (topologies / "journeys" / "nudge.yaml").write_text(live.replace("journey: nudge", "journey: other"))
+    assert messages(run(topologies.parent, IN_FOLDER, "")) == [
+        "third.yaml is version 1 of 'nudge', which runs in version 1: raise its `version`"
+    ]
+
+
+def test_v1_a_broken_earlier_version_breaks_the_scenarios_of_its_folder(topologies: Path) -> None:
+    kept = topologies / "earlier" / "nudge.yaml"
+    kept.write_text(kept.read_text().replace("go: over", "go: ovr"))
+    result = run(topologies.parent, IN_FOLDER, "")
+    assert result.status == "broken"
+    assert any("earlier/nudge.yaml:" in problem and "'ovr'" in problem for problem in result.problems)
+
+
 @pytest.mark.parametrize(
     ("change", "place", "complaint"),
     [
