@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,13 +17,6 @@ from tests.stream.bench import DAY, SCHEMAS, START, STREAMS, Bench, block, purch
 from tests.stream.test_vicinity import ELSEWHERE, HERE
 
 ONE, OTHER = HERE[:2]
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.close()
 
 
 def event(event_type: str, customer: str, at: int, offset: int, **payload: Any) -> Message:

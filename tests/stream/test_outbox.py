@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,13 +12,6 @@ from orchestrator.stream.commit import Produce
 from tests.stream.bench import DAY, EVENTS, NUMBER, START, STREAMS, Bench, block, journal_of, purchase, raw, to
 
 ACTIONS = "journeys.actions.email"
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.close()
 
 
 def _header(record: Produce, name: str) -> bytes:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from orchestrator.engine.engine import NEVER, next_due
@@ -16,13 +13,6 @@ from orchestrator.wire.journal import Run, chain_of
 from tests.stream.bench import DAY, EVENTS, NUMBER, OUTCOMES, START, STREAMS, Bench, block, journal_of, purchase, raw, to
 
 ACTIONS = "journeys.actions.email"
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    made = Bench(tmp_path)
-    yield made
-    made.close()
 
 
 def _templates(records: list) -> list[tuple[str, str, int]]:
