@@ -25,9 +25,10 @@ from faust.types import TP, ConsumerMessage
 from mode import Service
 
 from orchestrator import kafka
-from orchestrator.errors import PositionLost, WorkerFenced
+from orchestrator.errors import OrchestratorError, PositionLost, WorkerFenced
 from orchestrator.observe.logs import logger
 from orchestrator.stream.blocks import Block
+from orchestrator.stream.sources import LOOK_EVERY_S, UNKNOWN_TOPIC, SourceWatch
 
 log = logger(__name__)
 
@@ -49,6 +50,7 @@ class Consumer(base.Consumer):
     consumer_stopped_errors: ClassVar[tuple[type[BaseException], ...]] = ()
 
     group_metadata: Any = None
+    sources: SourceWatch
     epoch: int = 0
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -70,6 +72,8 @@ class Consumer(base.Consumer):
 
     async def on_start(self) -> None:
         """Make the client; it connects by itself."""
+        worker = self.app.worker
+        self.sources = SourceWatch(worker.topics, worker.config.kafka)
         self._client = self._new_client()
 
     def _new_client(self) -> Any:
@@ -241,6 +245,20 @@ class Consumer(base.Consumer):
             )
         else:
             log.warning("fetch_error", error=error.name(), where=where)
+            if error.code() in UNKNOWN_TOPIC:
+                self.sources.suspect()
+
+    @Service.task
+    async def _watch_sources(self) -> None:
+        while not self.should_stop:
+            await self.sleep(LOOK_EVERY_S)
+            if not self.sources.is_suspicious:
+                continue
+            try:
+                await asyncio.get_running_loop().run_in_executor(None, self.sources.look)
+            except OrchestratorError as error:
+                await self.app.crash(error)
+                return
 
     @Service.task
     async def _poll(self) -> None:

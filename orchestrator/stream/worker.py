@@ -140,6 +140,12 @@ class JourneyWorker(Service):
 
     async def _open(self, assigned: set[TP]) -> None:
         numbers = sorted({tp.partition for tp in assigned})
+        absent = set(self.topics) - {tp.topic for tp in assigned}
+        if numbers and absent:
+            # Deleted, or not yet known to the brokers: which, they must tell; the group is told of the topic's return.
+            log.warning("source_topics_absent", topics=sorted(absent))
+            self.app.consumer.sources.suspect()
+            return
         try:
             self._check_together(assigned, numbers)
             opened = await self._in(self._restore_thread, self._restore, numbers)
