@@ -331,7 +331,9 @@ def test_v1_an_earlier_version_starts_only_what_is_there_and_no_loop_leads_throu
     kept, two = versions / "earlier" / "one.yaml", versions / "journeys" / "growth" / "two.yml"
     kept.write_text(journey().replace("{id: out, go: z}", "{id: next, start: {journey: two}}, {id: out, go: z}"))
     two.write_text(two.read_text().replace("{id: out, go: z}", "{id: next, start: {journey: j}}, {id: out, go: z}"))
-    assert run(versions)[0] == 0  # two starts version 2 of j, which starts nothing
+    code, output = run(versions)  # two starts version 2 of j, which starts nothing
+    assert code == 0
+    assert "ORC-197" not in output
     kept.write_text(kept.read_text().replace("journey: two", "journey: tow"))
     code, output = run(versions)
     assert code == 1
@@ -342,3 +344,8 @@ def test_v1_an_earlier_version_starts_only_what_is_there_and_no_loop_leads_throu
 def test_v1_earlier_files_given_alone_are_earlier_versions_still(versions: Path, given: str) -> None:
     code, output = run(versions / given)
     assert (code, output) == (0, "ok: 0 journeys, 0 states, 0 steps\n  earlier: j v1\n")
+
+
+def test_v1_an_earlier_file_is_one_also_for_who_stands_in_its_folder(versions: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(versions / "earlier")
+    assert run("one.yaml") == (0, "ok: 0 journeys, 0 states, 0 steps\n  earlier: j v1\n")
