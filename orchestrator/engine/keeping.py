@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from msgspec import Struct
 
 from orchestrator.engine.verbs import TABLE
 from orchestrator.language.counts import counted
-from orchestrator.language.model import Expr, Journey, Milliseconds, Policy, Step
+from orchestrator.language.model import Expr, Journey, Milliseconds, Policy, Step, expressions_in
 from orchestrator.language.verb import SINCE_ENTRY
 
 
@@ -36,8 +35,8 @@ def keeps(journeys: Iterable[Journey], policy: Policy) -> dict[str, Keep]:
                 found[event_type] = Keep(known.count_ms, known.span_ms, known.journeys | {journey.id})
             else:
                 found[event_type] = Keep(known.count_ms, max(known.span_ms, span_ms), known.journeys)
-        _add_counts(found, _expressions(journey))
-    _add_counts(found, _expressions(policy))
+        _add_counts(found, expressions_in(journey))
+    _add_counts(found, expressions_in(policy))
     return found
 
 
@@ -51,18 +50,3 @@ def _add_counts(found: dict[str, Keep], expressions: Iterable[Expr]) -> None:
         for event_type, span_ms in counted(expr.source):
             known = found.get(event_type, Keep())
             found[event_type] = Keep(max(known.count_ms, span_ms), known.span_ms, known.journeys)
-
-
-def _expressions(value: Any) -> Iterable[Expr]:
-    """Find every expression in what was read, wherever a verb keeps its own."""
-    if isinstance(value, Expr):
-        yield value
-    elif isinstance(value, Struct):
-        for name in value.__struct_fields__:
-            yield from _expressions(getattr(value, name))
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _expressions(item)
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _expressions(item)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
-
-from msgspec import Struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from orchestrator.engine import caps
 from orchestrator.engine.addresses import AddressRule
 from orchestrator.engine.holdout import HOLDOUT, HoldoutRule
 from orchestrator.engine.rates import Pace
 from orchestrator.engine.suppress import SuppressRule
-from orchestrator.language.model import Cap, Expr, Topology
+from orchestrator.language.model import Cap, Topology, expressions_in
 
 if TYPE_CHECKING:
     from fractions import Fraction
@@ -35,7 +33,7 @@ class SendRules:
         self.addresses = None if policy.dedupe_addresses is None else AddressRule(policy.dedupe_addresses, policy.channels)
         self.suppress = tuple(SuppressRule(rule) for rule in policy.suppress)
         self.messages = tuple(name for name, channel in policy.channels.items() if channel.kind == "message")
-        self.notes_latest = any("sent_within" in expr.source for expr in expressions(topology))
+        self.notes_latest = any("sent_within" in expr.source for expr in expressions_in(topology))
         self._holdout = HoldoutRule(policy)
         self._caps: dict[tuple[str, str], tuple[Cap, ...]] = {}
         # In the order of ruling A58: erased, holdout, no_channel, consent, suppression, then the address; cap, quiet hours and
@@ -75,18 +73,3 @@ def _has_no_channel(turn: Turn, action: Action) -> bool:
 def _lacks_consent(turn: Turn, action: Action) -> bool:
     action.consent = turn.program.consent.judge(turn.document.consents, action.channel, action.purpose, turn.now)
     return action.consent is None
-
-
-def expressions(value: Any) -> Iterator[Expr]:
-    """Give every expression that stands somewhere in a value of the model."""
-    if isinstance(value, Expr):
-        yield value
-    elif isinstance(value, Struct):
-        for name in value.__struct_fields__:
-            yield from expressions(getattr(value, name))
-    elif isinstance(value, tuple | list):
-        for item in value:
-            yield from expressions(item)
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from expressions(item)

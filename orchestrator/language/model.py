@@ -6,7 +6,7 @@ All durations are whole milliseconds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -319,3 +319,18 @@ class Topology(Struct, frozen=True):
     streams: Streams = Streams()
     experiments: Mapping[str, Experiment] = {}
     earlier: tuple[Journey, ...] = ()
+
+
+def expressions_in(value: Any) -> Iterator[Expr]:
+    """Give every expression that stands somewhere in a value of this model, wherever a verb keeps its own."""
+    if isinstance(value, Expr):
+        yield value
+    elif isinstance(value, Struct):
+        for name in value.__struct_fields__:
+            yield from expressions_in(getattr(value, name))
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from expressions_in(item)
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from expressions_in(item)

@@ -70,14 +70,20 @@ def _nameless(expected: Sequence[Expected]) -> list[Failure]:
     return [Failure(each.place, message) for each in expected if not each.customer]
 
 
+def _of_each(facts: Iterable[Fact]) -> defaultdict[str, list[Fact]]:
+    """Give the facts of each customer, in their order."""
+    of: defaultdict[str, list[Fact]] = defaultdict(list)
+    for fact in facts:
+        of[fact.customer].append(fact)
+    return of
+
+
 def _complete(expected: Sequence[Expected], seen: Sequence[Fact], what: str, place: Place) -> Iterator[Failure]:
     """Every one is listed, in order for each customer; across customers the list goes by time (ruling A17), but for late ones."""
     if nameless := _nameless(expected):
         yield from nameless
         return
-    left: dict[str, list[Fact]] = defaultdict(list)
-    for one in seen:
-        left[one.customer].append(one)
+    left = _of_each(seen)
     late = _late(seen)
     latest: Fact | None = None
     wrong: set[str] = set()
@@ -122,9 +128,7 @@ def _subsequence(expected: Sequence[Expected], decisions: Sequence[Fact]) -> Ite
     if nameless := _nameless(expected):
         yield from nameless
         return
-    of: dict[str, list[Fact]] = defaultdict(list)
-    for fact in decisions:
-        of[fact.customer].append(fact)
+    of = _of_each(decisions)
     late = _late(decisions)
     position: Counter[str] = Counter()
     time = 0
