@@ -14,6 +14,11 @@ from tests.house.tree import ROOT
 ONBOARDING = ROOT / "topologies" / "journeys" / "onboarding.yaml"
 
 
+def runbook(journey: Path, capsys: pytest.CaptureFixture[str]) -> str:
+    assert cli.run(["runbook", str(journey)]) == ExitCode.OK
+    return capsys.readouterr().out
+
+
 def test_graph_draws_a_shipped_journey(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.run(["graph", str(ONBOARDING)]) == ExitCode.OK
 
@@ -45,9 +50,7 @@ def test_a_journey_that_is_wrong_or_not_there_is_told(command: str, tmp_path: Pa
 
 
 def test_runbook_says_what_an_on_call_person_needs(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["runbook", str(ONBOARDING)]) == ExitCode.OK
-
-    out = capsys.readouterr().out
+    out = runbook(ONBOARDING, capsys)
     assert "# Runbook: From sign-up to first payment" in out
     assert "Owner: growth-team." in out
     assert '- On `signup.created`, when `event.plan != "internal"`.' in out
@@ -63,25 +66,21 @@ def test_runbook_says_what_an_on_call_person_needs(capsys: pytest.CaptureFixture
 
 
 def test_a_runbook_leaves_out_what_cannot_happen(capsys: pytest.CaptureFixture[str]) -> None:
-    cli.run(["runbook", str(ONBOARDING)])
-    onboarding = capsys.readouterr().out
-    cli.run(["runbook", str(ONBOARDING.with_name("winback.yaml"))])
-    winback = capsys.readouterr().out
+    onboarding = runbook(ONBOARDING, capsys)
+    winback = runbook(ONBOARDING.with_name("winback.yaml"), capsys)
 
     assert "- `consent`" in onboarding
     assert "- `consent`" not in winback  # its purpose needs none
     assert "- `reentry`" in onboarding
     assert "- `reentry`" not in winback  # always allowed
     assert "- `too_old`" not in winback
-    cli.run(["runbook", str(ONBOARDING.with_name("payment-recovery.yaml"))])
-    recovery = capsys.readouterr().out
+    recovery = runbook(ONBOARDING.with_name("payment-recovery.yaml"), capsys)
     assert "- `cap`" in onboarding
     assert "- `holdout`" not in onboarding  # the global holdout is for promotions
     assert all(f"- `{reason}`" not in recovery for reason in ("cap", "suppression", "holdout"))  # its purpose is `service`
     assert "| `support_needed` | `open-case` | `case-desk` | `journeys.actions.case-desk` | `open-case` | 15m |" in recovery
     assert "- Outcomes of this journey: `closed`, `paid`, `written-off`." in recovery
-    cli.run(["runbook", str(ONBOARDING.with_name("welcome-offer.yaml"))])
-    offer = capsys.readouterr().out
+    offer = runbook(ONBOARDING.with_name("welcome-offer.yaml"), capsys)
     assert "- `holdout`" in offer
     assert "`not-interested`" in offer
 
@@ -110,11 +109,9 @@ states:
   over: {final: true}
 """
     journey.write_text(text)
-    assert cli.run(["runbook", str(journey)]) == ExitCode.OK
-    parked = capsys.readouterr().out
+    parked = runbook(journey, capsys)
     journey.write_text(text.replace("action: open-case,", "action: open-case, on_error: over,"))
-    assert cli.run(["runbook", str(journey)]) == ExitCode.OK
-    moved = capsys.readouterr().out
+    moved = runbook(journey, capsys)
 
     assert "- `open-case`: tried on `busy` up to 4 times in all, the second 5s later." in parked
     assert "within 10m failed with `timeout`. After that the instance is parked, with the incident `action_failed`." in parked
@@ -129,10 +126,8 @@ states:
 def test_every_command_and_log_line_that_a_runbook_names_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     from orchestrator.cli import GROUPS
 
-    for path in sorted(ONBOARDING.parent.glob("*.yaml")):
-        if not path.stem.endswith(".scenario"):
-            assert cli.run(["runbook", str(path)]) == ExitCode.OK
-    out = capsys.readouterr().out
+    journeys = [path for path in sorted(ONBOARDING.parent.glob("*.yaml")) if not path.stem.endswith(".scenario")]
+    out = "".join(runbook(path, capsys) for path in journeys)
     sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "orchestrator" / "stream").glob("*.py"))
 
     assert set(re.findall(r"`orchestrator (\w+)", out)) <= set(GROUPS)
