@@ -22,7 +22,7 @@ JourneyFile = Annotated[Path, typer.Argument(metavar="JOURNEY.yaml", help="A jou
 Drawn = Annotated[Format, typer.Option("--format", help="Text for Markdown, or a picture.")]
 EXAMPLES = common.examples(
     "orchestrator graph topologies/journeys/onboarding.yaml",
-    "orchestrator graph --format svg topologies/journeys/onboarding.yaml > onboarding.svg",
+    "orchestrator graph --format svg topologies/journeys/winback.yaml > a.svg",
 )
 
 
