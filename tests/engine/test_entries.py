@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.engine.engine import Customer, Engine
 from orchestrator.engine.record import Record
-from tests.engine.world import POLICY, START, World, offset_ms, topology
+from tests.engine.world import AGAIN, POLICY, START, World, journey_of, offset_ms, topology
 
 ENTRY = """
 journey: {name}
@@ -225,24 +225,20 @@ def test_context_over_the_limit_is_an_incident_and_the_instance_goes_on() -> Non
     assert (world.state("j"), world.document().instances[0].context) == ("s", {})
 
 
-SENDS = """
-journey: j
-version: 1
-purpose: promotion
-entry: {on: began, reentry: always}
-start: s
-states:
-  s:
-    steps:
-      - {id: one, send: {channel: email, template: one}}
-      - {id: two, send: {channel: sms, template: two, purpose: care}}
-      - {id: stop, end: {}}
+MAIL_AND_TEXT = """
+- {id: one, send: {channel: email, template: one}}
+- {id: two, send: {channel: sms, template: two, purpose: care}}
+- {id: stop, end: {}}
 """
+
+
+def sends(entry: str = AGAIN) -> str:
+    return journey_of(MAIL_AND_TEXT, entry=entry, purpose="promotion")
 
 
 def test_c2_a39_entry_needs_consent_for_a_send_of_the_journeys_own_purpose() -> None:
     # the sms send is for another purpose: consent for sms does not open the entry
-    world = World(SENDS)
+    world = World(sends())
     world.event("began", "0s")
     world.consent("granted", "1s", channel="sms")
     world.event("began", "2s")
@@ -259,24 +255,14 @@ def test_a39_a_journey_without_such_sends_asks_for_no_consent() -> None:
 
 
 def test_a31_condition_comes_before_consent() -> None:
-    world = World(SENDS.replace("reentry: always", 'when: event.plan == "pro"'))
+    world = World(sends('{on: began, when: event.plan == "pro"}'))
     world.event("began", "0s", plan="free")
     world.event("began", "1s", plan="pro")
     assert refusals(world) == ["condition", "consent"]
 
 
-LISTENS = """
-journey: listens
-version: 1
-purpose: care
-entry: {on: [began, answered], reentry: always}
-start: s
-states:
-  s:
-    rest: true
-    steps:
-      - {id: answer, hold_until: [{on: answered, go: s}], timeout: 9d}
-"""
+ANSWER = "- {id: answer, hold_until: [{on: answered, go: s}], timeout: 9d}"
+LISTENS = journey_of(ANSWER, "listens", entry="{on: [began, answered], reentry: always}", state="rest: true")
 ALSO = "journey: also\nversion: 1\npurpose: care\nentry: {on: answered}\nstart: s\nstates: {s: {rest: true}}\n"
 
 

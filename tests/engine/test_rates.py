@@ -19,7 +19,7 @@ from orchestrator.engine.record import Record
 from orchestrator.language.model import Rate
 from orchestrator.simulate import Simulation
 from tests.engine.sending import emitted, mail, policy, told
-from tests.engine.world import START, World, topology
+from tests.engine.world import AGAIN, START, World, journey_of, topology
 
 SECOND = 1_000
 HOUR = 3_600_000
@@ -406,25 +406,20 @@ def test_x2_a5_a_failure_after_the_token_was_taken_gives_it_back(monkeypatch: py
 
 # Calls.
 
-CALL = """
-journey: caller
-version: 1
-purpose: care
-entry: {on: began, reentry: always}
-exit: [{on: left}]
-start: s
-states:
-  s:
-    steps:
-      - id: open
-        call: {action: open_case, timeout: 1m, retry: [{on: [timeout], max_attempts: 2, interval: 10s}], on_error: failed}
-      - {id: stop, end: {outcome: through}}
-  failed: {final: true, outcome: failed}
+OPEN = """
+- id: open
+  call: {action: open_case, timeout: 1m, retry: [{on: [timeout], max_attempts: 2, interval: 10s}], on_error: failed}
+- {id: stop, end: {outcome: through}}
 """
 
 
+def caller(purpose: str = "care") -> str:
+    finals = "failed: {final: true, outcome: failed}"
+    return journey_of(OPEN, "caller", entry=AGAIN, purpose=purpose, more="exit: [{on: left}]", states=finals)
+
+
 def test_x2_a91_calls_wait_too_and_their_time_runs_from_their_leaving() -> None:
-    made = crowd(world(CALL, rate="{limit: 1, per: 45s}"), 2)
+    made = crowd(world(caller(), rate="{limit: 1, per: 45s}"), 2)
     made.until("1h")
     calls = [(a.customer, a.attempt, (a.created_at - START) // SECOND, (a.expires_at - START) // SECOND) for a in made.actions]
     assert calls == [("c0000", 1, 0, 60), ("c0001", 1, 45, 105), ("c0000", 2, 90, 150), ("c0001", 2, 135, 195)]
@@ -432,7 +427,7 @@ def test_x2_a91_calls_wait_too_and_their_time_runs_from_their_leaving() -> None:
 
 
 def test_x2_a57_an_exit_cancels_a_call_that_waits_and_a_withdrawal_does_not() -> None:
-    made = crowd(world(CALL.replace("purpose: care", "purpose: promotion"), rate="{limit: 1, per: 10s}"), 3)
+    made = crowd(world(caller("promotion"), rate="{limit: 1, per: 10s}"), 3)
     made.consent("withdrawn", 1, channel="*", purpose="*", customer="c0001")
     made.event("left", 1, customer="c0002")
     made.event("began", 2, customer="c0003")
@@ -443,7 +438,7 @@ def test_x2_a57_an_exit_cancels_a_call_that_waits_and_a_withdrawal_does_not() ->
 
 def test_x2_a62_a_call_that_waits_takes_no_cap_slot() -> None:
     cap = "caps: [{id: c, limit: 1, per: 1d}]"
-    made = world(CALL, mail(on="also", channel="sms"), rate="{limit: 1, per: 1h}", sections=[cap])
+    made = world(caller(), mail(on="also", channel="sms"), rate="{limit: 1, per: 1h}", sections=[cap])
     crowd(made, 2)
     made.event("also", 1, customer="c0001")
     assert told_of(made, "c0001") == [("held", "rate", 0), ("emitted", "", 1)]
