@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from orchestrator.engine import pausing
-from orchestrator.engine.customer import Customer
-from orchestrator.engine.engine import NEVER, Engine
-from orchestrator.engine.handling import Handling
-from orchestrator.simulate import Simulation
 from tests.engine.sending import emitted, mail, policy, told
-from tests.engine.world import START, World, topology
+from tests.engine.world import AGAIN, START, World, journey_of
 
 SECOND = 1_000
 MINUTE = 60 * SECOND
@@ -83,6 +75,18 @@ def test_v6_t3_what_is_due_at_the_instant_of_the_pause_waits_and_what_was_due_be
     made.until("2h")
     assert [(action.customer, action.created_at - START) for action in made.actions] == [("c1", HOUR)]
     assert told(made)[1:] == [("held", "paused", HOUR + 1)]
+
+
+def test_v6_a_resume_is_of_one_journey() -> None:
+    made = paused(mail(), mail("k", on="also"))
+    made.pause("k", 0)
+    made.event("began", 1)
+    made.event("also", 2)
+    made.resume("j", 3)
+    made.event("also", 4, customer="c2")
+    assert emitted(made) == [("j", 3)]
+    made.resume("k", 5)
+    assert emitted(made)[1:] == [("k", 5), ("k", 5)]
 
 
 def test_v6_a_pause_of_a_pause_and_a_resume_of_nothing_change_nothing() -> None:
@@ -299,20 +303,11 @@ def test_v6_x1_what_waits_claims_its_address() -> None:
 
 # Calls.
 
-CALL = """
-journey: j
-version: 1
-purpose: care
-entry: {on: began, reentry: always}
-exit: [{on: left}]
-start: s
-states:
-  s:
-    steps:
-      - id: open
-        call: {action: open_case, timeout: 1m, retry: [{on: [timeout], max_attempts: 2, interval: 10s}]}
-      - {id: stop, end: {outcome: through}}
+STEPS = """
+- {id: open, call: {action: open_case, timeout: 1m, retry: [{on: [timeout, busy], max_attempts: 2, interval: 10s}]}}
+- {id: stop, end: {outcome: through}}
 """
+CALL = journey_of(STEPS, entry=AGAIN, more="exit: [{on: left}]")
 DESK = "channels: {desk: {topic: d, kind: action}}"
 
 
@@ -365,6 +360,20 @@ def test_v6_x2_a_call_whose_place_comes_in_the_pause_has_its_whole_time_after_it
     assert [instance.due for instance in made.document("c3").instances] == [START + 3680 * SECOND]
 
 
+def test_v6_a38_an_instance_that_was_parked_while_its_call_waited_has_no_deadline_after_it() -> None:
+    # attempt 1 times out 60s -- attempt 2 is held 70s -- a late answer to 1: failed for good, parked 80s -- resumed 1h
+    made = world(CALL, channels=DESK)
+    made.event("began", 0)
+    made.pause("j", 61 * SECOND)
+    made.until("70s")
+    made.event("action.outcome", "80s", action_id=made.actions[0].action_id, status="failed", code="broken")
+    made.resume("j", "1h")
+    made.until("1d")
+    assert calls(made) == [("c1", 1, 0, 60), ("c1", 2, 3600, 3660)]
+    assert [incident.reason for incident in made.incidents] == ["action_failed"]
+    assert [(one.parked, one.due) for one in made.document().instances] == [("action_failed", 0)]
+
+
 def test_v6_a13_an_exit_cancels_a_call_that_waits() -> None:
     made = paused(CALL, channels=DESK)
     made.event("began", 0)
@@ -403,107 +412,3 @@ def test_v6_a5_a_resume_that_fails_leaves_the_customer_as_before_and_can_be_aske
     assert made.customer().stored == before
     made.resume("j", 2)
     assert emitted(made) == [("j", 2)]
-
-
-# Any history: two journeys that may be paused, a third that acts with an answer awaited, rate, withdrawals, exits, late records.
-
-TALKER = (
-    PROMO.replace("template: j", "template: j, expires: 2m").replace(
-        "- {id: rest, delay: 10d}", "- {id: wait, hold_until: [{on: also, go: more}], timeout: 40s}"
-    )
-    + "  more: {steps: [{id: on, send: {channel: sms, template: on, expires: 90s}}, {id: over, end: {}}]}\n"
-)
-CALLER = CALL.replace("journey: j", "journey: caller").replace("10s}]", "10s}], on_error: no") + "  no: {final: true}\n"
-CHANNELS = """
-channels:
-  email: {topic: e, rate: {limit: 1, per: 15s}}
-  sms: {topic: s}
-  desk: {topic: d, kind: action, rate: {limit: 2, per: 30s}}
-"""
-EVENTS = ("began", "began", "also", "left", "withdrawn", "pause j", "resume j", "pause caller", "resume caller")
-happenings = st.tuples(st.integers(0, 3), st.sampled_from(EVENTS), st.integers(-20, 40))
-History = list[tuple[int, str, int]]
-
-
-@cache
-def engine() -> Engine:
-    return Engine(topology(TALKER, CALLER, mail("k", on="also", priority=80), policy=policy(channels=CHANNELS)))
-
-
-def played(history: History, *, pauses: bool = True, restarts: bool = False) -> World:
-    """Play a history; ten minutes after its last event both journeys are resumed. Nothing of a paused one may leave."""
-    made = World(mail())
-    made.simulation = Simulation(engine())
-    for number in range(4):
-        made.consent("granted", "-1h", customer=f"c{number}")
-    seconds = newest = 0
-    ends = [(0, "resume j", 600), (0, "resume caller", 0)]
-    for number, event, step in [*history, *ends]:
-        seconds = max(seconds + step, 0)
-        newest = max(newest, seconds)
-        if restarts:
-            for holders in (made.simulation.customers, made.simulation.notes):
-                holders.update({name: Customer(name, one.stored) for name, one in holders.items()})
-        paused_before = made.simulation.paused
-        word, _, journey = event.partition(" ")
-        if not journey:
-            assert_silent(happen(made, event, f"c{number}", seconds), paused_before)
-        elif not pauses:
-            made.handlings += made.simulation.advance(START + newest * SECOND)
-        elif word == "pause":
-            assert_silent(made.pause(journey, newest * SECOND), paused_before)
-        else:
-            assert_silent(made.resume(journey, newest * SECOND), paused_before, until=START + newest * SECOND)
-    made.until("1d")
-    return made
-
-
-def happen(made: World, event: str, customer: str, seconds: int) -> list[Handling]:
-    if event != "withdrawn":
-        return made.event(event, seconds * SECOND, customer=customer)
-    told = made.consent("withdrawn", seconds * SECOND, customer=customer)
-    return told + made.consent("granted", seconds * SECOND + 1, customer=customer)
-
-
-def assert_silent(handlings: list[Handling], paused: frozenset[str], until: int = NEVER) -> None:
-    """Nothing of these journeys left, before `until`."""
-    left = [action for each in handlings if each.at < until for action in each.actions if action.kind != "cancel"]
-    assert not [action for action in left if action.journey in paused], "left in a pause"
-
-
-def stories(made: World) -> dict[tuple[str, str], list[str]]:
-    """What became of each command, by its journey and id: the kinds of its decisions, in order."""
-    found: dict[tuple[str, str], list[str]] = {}
-    for decision in made.decisions():
-        if decision.action_id and decision.kind.startswith("action_"):
-            found.setdefault((decision.journey, decision.action_id), []).append(decision.kind.removeprefix("action_"))
-    return found
-
-
-@given(st.lists(happenings, max_size=30), st.booleans())
-def test_v6_nothing_leaves_in_a_pause_and_nothing_is_lost_or_sent_twice_over_it(history: History, restarts: bool) -> None:
-    made = played(history, restarts=restarts)
-    assert made.incidents == []
-    commands = [(action.action_id, action.attempt) for action in made.actions if action.kind != "cancel"]
-    assert len(commands) == len(set(commands))
-    for story in stories(made).values():
-        outs = story.count("emitted") + story.count("suppressed")
-        assert outs + story.count("cancelled") >= 1, "lost"
-        assert story[-1] in ("emitted", "suppressed", "cancelled")
-    assert all(one.contact is None or not one.contact.held for one in map(made.document, made.simulation.customers))
-
-
-@given(st.lists(happenings, max_size=30))
-def test_v6_a12_a_pause_changes_nothing_but_when_sends_leave(history: History) -> None:
-    """Entries, waits, timers and exits of a journey that awaits no answers are those of the same history without pauses."""
-    with_pauses, without = (_course(played(history, pauses=each)) for each in (True, False))
-    assert with_pauses == without
-
-
-def _course(made: World) -> list[tuple[str, int, str, str, str, str, str]]:
-    return [
-        (handling.customer, handling.at, one.kind, one.instance, one.state, one.step, one.reason)
-        for handling in sorted(made.handlings, key=lambda handling: (handling.customer, handling.at))
-        for one in handling.decisions
-        if one.journey == "j" and not one.kind.startswith("action_")
-    ]
