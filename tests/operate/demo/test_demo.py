@@ -64,8 +64,8 @@ def test_the_demo_runs_to_its_end_and_does_what_the_oracle_says(stage: Callable[
         "kept back      12  consent",
         "kept back      58  holdout",
         "kept back      16  suppression",
-        "unknown_schema  4",
-        "too_large       2",
+        "unknown_schema   4",
+        "too_large        2",
         "One customer: u0",
     ):
         assert part in output, output
