@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator import cli
 from orchestrator.names import ExitCode
-from orchestrator.operate.layout import laid_out
+from orchestrator.operate.formatting import laid_out
 from orchestrator.operate.scenarios.batch import find
 from tests.house.tree import ROOT, name_of
 

@@ -25,7 +25,7 @@ def fmt(paths: Paths, check: Check = False) -> None:
 
     Exit status: 0 done, 1 a file cannot be laid out, or --check and one would change, 2 a path is wrong.
     """
-    from orchestrator.operate.layout import NotLaidOut, laid_out
+    from orchestrator.operate.formatting import NotLaidOut, laid_out
     from orchestrator.workspace import content_of
 
     changed = faulty = 0
