@@ -56,9 +56,10 @@ class AddressRule:
 
     __slots__ = ("_expressions", "_window_ms")
 
-    def __init__(self, dedupe: AddressDedupe, channels: Mapping[str, Channel]) -> None:
-        self._window_ms = dedupe.window_ms
-        known = ((name, channels[name].address) for name in dedupe.channels if name in channels)
+    def __init__(self, dedupe: AddressDedupe | None, channels: Mapping[str, Channel]) -> None:
+        self._window_ms = 0 if dedupe is None else dedupe.window_ms
+        compared = () if dedupe is None else dedupe.channels
+        known = ((name, channels[name].address) for name in compared if name in channels)
         self._expressions = {name: compile_expression(expr.source, expr.timestamps) for name, expr in known if expr is not None}
 
     def note_of(self, turn: Turn, action: Action) -> str:

@@ -32,8 +32,8 @@ def suppression(turn: Turn, action: Action) -> tuple[str, str]:
     for reason, stands_against in rules.judgements:
         if stands_against(turn, action):
             return reason, ""
-    address = "" if rules.addresses is None else rules.addresses.note_of(turn, action)
-    if address and rules.addresses is not None and rules.addresses.is_claimed(turn, address):
+    address = rules.addresses.note_of(turn, action)
+    if address and rules.addresses.is_claimed(turn, address):
         return DUPLICATE, ""
     return "", address
 
@@ -113,7 +113,7 @@ def _hold_for_caps(turn: Turn, candidate: Candidate, over: tuple[Cap, ...]) -> b
     until = min(until, candidate.until or until)
     if skipping is not None or until <= turn.now:
         log(turn, candidate, Kind.ACTION_SUPPRESSED, CAP).detail = {"cap": (skipping or over[0]).id}
-        if candidate.address and turn.program.sends.addresses is not None:
+        if candidate.address:
             turn.program.sends.addresses.freed(turn, candidate.address, candidate.action)
         return False
     zone = zone_of(turn)

@@ -14,9 +14,8 @@ from orchestrator.engine.handling import Action
 if TYPE_CHECKING:
     from orchestrator.engine.document import Document
 
-LATE_MS: Final = (
-    86_400_000  # a record that comes late by so much still finds what it repeats, what blocks it and what it must count
-)
+# A record that comes late by so much still finds what it repeats, what blocks it and what it must count.
+LATE_MS: Final = 86_400_000
 CANCELLABLE: Final = 256  # emitted sends remembered only to be cancelled; beyond them the oldest is forgotten first
 QUIET_HOURS: Final = "quiet_hours"
 CAP: Final = "cap"
@@ -109,9 +108,9 @@ class Contact(Struct, array_like=True, gc=False):
         self.sent = [sent for sent in self.sent if sent.matters(now)]
         if len(self.sent) <= CANCELLABLE:
             return
-        surplus = sum(not sent.may_count(now) for sent in self.sent) - CANCELLABLE
-        if surplus > 0:
-            forgotten = {id(sent) for sent in [sent for sent in self.sent if not sent.may_count(now)][:surplus]}
+        over = [sent for sent in self.sent if not sent.may_count(now)]
+        forgotten = {id(sent) for sent in over[:-CANCELLABLE]}
+        if forgotten:
             self.sent = [sent for sent in self.sent if id(sent) not in forgotten]
 
 

@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import Final
 
 from orchestrator.engine.contact import LATE_MS
+from orchestrator.engine.identity import HASH_BYTES
 from orchestrator.language.model import EventDedupe
 
-_HASH: Final = 8
 _TIME: Final = 6
-ENTRY: Final = _HASH + _TIME
+ENTRY: Final = HASH_BYTES + _TIME
 _LATEST: Final = (1 << 8 * _TIME) - 1
 
 
 def _time_of(seen: bytes, position: int) -> int:
-    return int.from_bytes(seen[position + _HASH : position + ENTRY], "big")
+    return int.from_bytes(seen[position + HASH_BYTES : position + ENTRY], "big")
 
 
 def is_repeat(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> bool:
@@ -63,6 +63,6 @@ def remember(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> tuple[
 def unite(ours: bytes, theirs: bytes, rule: EventDedupe) -> bytes:
     """Give the memory of two ids that are one person: what either has handled is a repeat (rule M1)."""
     entries = [one[at : at + ENTRY] for one in (ours, theirs) for at in range(0, len(one), ENTRY)]
-    newest = {entry[:_HASH]: entry for entry in sorted(entries, key=lambda entry: entry[_HASH:])}
-    kept = sorted(newest.values(), key=lambda entry: entry[_HASH:])
+    newest = {entry[:HASH_BYTES]: entry for entry in sorted(entries, key=lambda entry: entry[HASH_BYTES:])}
+    kept = sorted(newest.values(), key=lambda entry: entry[HASH_BYTES:])
     return b"".join(kept[-rule.max :])

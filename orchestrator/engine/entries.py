@@ -11,7 +11,7 @@ from msgspec import Struct
 from orchestrator.engine import goals, identity, memory
 from orchestrator.engine.document import Instance, Marker, marker_name
 from orchestrator.engine.handling import Decision, Incident
-from orchestrator.engine.identity import event_hash
+from orchestrator.engine.identity import HASH_BYTES, event_hash
 from orchestrator.engine.values import key_text, storable
 from orchestrator.engine.walk import Walk
 from orchestrator.language.expressions import UNKNOWN
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from orchestrator.engine.turn import Turn
 
 USES: Final = 64  # entry event ids remembered for a journey and key; the oldest is forgotten first
-_HASH: Final = 8
 
 
 def consider(turn: Turn, journey: JourneyProgram) -> None:
@@ -145,8 +144,8 @@ def _age(instance: Instance) -> tuple[int, bytes]:
 def _note_use(marker: Marker, hashed: bytes) -> int:
     """Remember that an event id entered; give the how-manyth time it is, from 1 (ruling A10)."""
     known = marker.entered_by
-    earlier = sum(known[at : at + _HASH] == hashed for at in range(0, len(known), _HASH)) if hashed in known else 0
-    marker.entered_by = known + hashed if len(known) < USES * _HASH else known[_HASH:] + hashed
+    earlier = sum(known[at : at + HASH_BYTES] == hashed for at in range(0, len(known), HASH_BYTES)) if hashed in known else 0
+    marker.entered_by = known + hashed if len(known) < USES * HASH_BYTES else known[HASH_BYTES:] + hashed
     return earlier + 1
 
 

@@ -37,8 +37,7 @@ def carry_out(turn: Turn) -> None:
     turn.handling.decisions += decisions
     receipt["instances"] = str(len(document.instances))
     receipt["held_cancelled"], receipt["cancels_asked"] = (str(count) for count in _cancel(turn))
-    if turn.program.sends.addresses is not None:
-        turn.program.sends.addresses.erase(turn)
+    turn.program.sends.addresses.erase(turn)
     receipt["other_ids"] = str(_forget_other_ids(turn))
     receipt |= turn.program.places
     document.clear()

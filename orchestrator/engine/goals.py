@@ -94,8 +94,7 @@ def _holds(turn: Turn, goal: GoalProgram, one: GoalWatch) -> bool:
 
 
 def _log(turn: Turn, record: Record, journey: JourneyProgram, one: GoalWatch, goal: str) -> None:
-    known = turn.document.arms
-    arms = {name: known[name] for name in journey.experiments if name in known}
+    arms = journey.arms_among(turn.document.arms)
     decision = _decision(Kind.GOAL_REACHED, one)
     decision.arm = next(iter(arms.values())) if len(arms) == 1 else ""
     decision.detail = {"goal": goal, "took_ms": str(record.time - one.entered)}

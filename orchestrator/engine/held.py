@@ -29,9 +29,8 @@ def hold(turn: Turn, candidate: Candidate, reason: str, release: int, until: int
     look_at = release if action.kind == "call" else min(release, action.expires_at, until or NEVER)
     held = Held(action, candidate.decided, candidate.state, candidate.priority, reason, look_at, until, candidate.address)
     contact_of(turn.document).keep(held)
-    addresses = turn.program.sends.addresses
-    if candidate.address and addresses is not None:
-        addresses.held(turn, candidate.address, action)
+    if candidate.address:
+        turn.program.sends.addresses.held(turn, candidate.address, action)
     if reason != candidate.held_for:  # looked at again and still over its cap, it goes on being held
         decision = outgoing.log(turn, candidate, Kind.ACTION_HELD, reason)
         decision.detail = None if look_at == NEVER else {"deadline": str(look_at)}
@@ -130,9 +129,8 @@ def cancel(turn: Turn, reason: str, is_meant: Callable[[Held], bool]) -> None:
 def _remove(turn: Turn, contact: Contact, held: Held) -> None:
     """Take a held send out for good, and give back what it had: its address too."""
     _take_out(turn, contact, held)
-    addresses = turn.program.sends.addresses
-    if held.address and addresses is not None:
-        addresses.freed(turn, held.address, held.action)
+    if held.address:
+        turn.program.sends.addresses.freed(turn, held.address, held.action)
 
 
 def _take_out(turn: Turn, contact: Contact, held: Held) -> None:

@@ -20,7 +20,7 @@ from hashlib import sha1
 from typing import Final
 
 NAMESPACE: Final = bytes.fromhex("7d8ab4b406f35c63bbb82dc39a3a251e")
-SEPARATOR: Final = "\x1f"
+HASH_BYTES: Final = 8  # of an event id, as documents remember it
 
 # A UUID's bits that come from the name, and those that say version 5 and the RFC's variant.
 _FREE: Final = 0xFFFFFFFF_FFFF_0FFF_3FFF_FFFFFFFFFFFF
@@ -57,4 +57,4 @@ def action_id(instance: bytes, step: str, visit: int) -> str:
 
 def event_hash(event_id: str) -> bytes:
     """Give the 8 bytes by which a customer's document remembers an event id."""
-    return sha1(event_id.encode()).digest()[:8]  # noqa: S324 - tells ids apart, protects nothing
+    return sha1(event_id.encode()).digest()[:HASH_BYTES]  # noqa: S324 - tells ids apart, protects nothing

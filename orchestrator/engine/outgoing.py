@@ -67,7 +67,7 @@ def emit(turn: Turn, candidate: Candidate) -> None:
     if action.kind != "send":
         return
     rules = turn.program.sends
-    if candidate.address and rules.addresses is not None:
+    if candidate.address:
         rules.addresses.emitted(turn, candidate.address, action)
     counts_until = 0
     for cap in rules.caps_of(action) if rules.caps else ():

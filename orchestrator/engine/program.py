@@ -135,6 +135,10 @@ class JourneyProgram:
         self.steps.update((step.id, step) for step in steps)
         self.states[state.name] = StateProgram(state, steps)
 
+    def arms_among(self, arms: Mapping[str, str]) -> dict[str, str]:
+        """Give a customer's arms in the experiments of this journey."""
+        return {name: arms[name] for name in self.experiments if name in arms}
+
     def listens(self) -> set[str]:
         """Give the event types that a state's handler or a waiting step of this journey can hear."""
         heard = set(self.entry.on) if any(step.repeats for step in self.steps.values()) else set()

@@ -30,7 +30,7 @@ class SendRules:
         self.caps = policy.caps
         self.quiet = {name: channel.quiet_hours for name, channel in policy.channels.items() if channel.quiet_hours is not None}
         self.rates = {name: Pace(channel.rate, share) for name, channel in policy.channels.items() if channel.rate is not None}
-        self.addresses = None if policy.dedupe_addresses is None else AddressRule(policy.dedupe_addresses, policy.channels)
+        self.addresses = AddressRule(policy.dedupe_addresses, policy.channels)
         self.suppress = tuple(SuppressRule(rule) for rule in policy.suppress)
         self.messages = tuple(name for name, channel in policy.channels.items() if channel.kind == "message")
         self.notes_latest = any("sent_within" in expr.source for expr in expressions_in(topology))

@@ -12,12 +12,11 @@ from orchestrator.engine import consent, dedupe, goals, memory
 from orchestrator.engine.contact import contact_of
 from orchestrator.engine.document import Marker
 from orchestrator.engine.entries import USES
+from orchestrator.engine.identity import HASH_BYTES
 
 if TYPE_CHECKING:
     from orchestrator.engine.document import Document, Instance
     from orchestrator.engine.turn import Turn
-
-_HASH = 8
 
 
 def unite(turn: Turn, theirs: Document) -> list[Instance]:
@@ -54,7 +53,7 @@ def _marker(ours: Marker | None, theirs: Marker) -> Marker:
     if ours is None:
         return theirs
     uses = ours.entered_by + theirs.entered_by
-    return Marker(max(ours.entered, theirs.entered), max(ours.ended, theirs.ended), uses[-USES * _HASH :])
+    return Marker(max(ours.entered, theirs.entered), max(ours.ended, theirs.ended), uses[-USES * HASH_BYTES :])
 
 
 def _profile(ours: Document, theirs: Document) -> None:

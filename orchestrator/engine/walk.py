@@ -168,8 +168,7 @@ class Walk(Struct, eq=False):
 
     def arms(self) -> dict[str, str]:
         """Give the customer's arms in the experiments of this journey (rule A1)."""
-        known = self.turn.document.arms
-        return {name: known[name] for name in self.journey.experiments if name in known}
+        return self.journey.arms_among(self.turn.document.arms)
 
     def _after(self, step: StepProgram, move: Move) -> StepProgram | None:
         """Carry out a move; give the step to run next, None where the instance stops."""
