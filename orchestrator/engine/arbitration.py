@@ -78,24 +78,13 @@ def _decide(turn: Turn, candidate: Candidate) -> bool:
     if rules.rates:
         place = rates.place_of(turn, candidate)
         if place is not None:
-            _postpone(turn, action, place)
+            pausing.start_clock(turn, action, place, action.expires_at)
             held.hold(turn, candidate, RATE, place)
             return True
     if candidate.walk is None:
         log(turn, candidate, Kind.ACTION_RELEASED, candidate.held_for)
     emit(turn, candidate)
     return True
-
-
-def _postpone(turn: Turn, action: Action, place: int) -> None:
-    """Let the time of a call, and of the instance that waits for its answer, run from when it leaves (ruling A91)."""
-    if action.kind != "call":
-        return
-    delay = max(place - action.created_at, 0)
-    instance = pausing.awaiting(turn, action, action.expires_at)
-    if instance is not None:
-        instance.due += delay
-    action.expires_at += delay
 
 
 def _caps_over(turn: Turn, action: Action) -> tuple[Cap, ...]:

@@ -67,13 +67,12 @@ def _look_at(turn: Turn, is_meant: Callable[[Held], bool]) -> None:
             _remove(turn, contact, held)
             outgoing.log(turn, candidate, Kind.ACTION_SUPPRESSED, reason)
         elif pausing.is_paused(turn, held.action):
-            pausing.keep_span(held)
             _take_out(turn, contact, held)
             pause(turn, candidate)
         elif held.reason in (CAP, PAUSED):
             contact.held.remove(held)
             if held.reason == PAUSED:
-                pausing.start_clock(turn, held.action)
+                pausing.start_clock(turn, held.action, turn.now)
             turn.pending.append(candidate)
         else:
             contact.held.remove(held)

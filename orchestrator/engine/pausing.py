@@ -13,11 +13,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.engine.contact import PAUSED, RATE
+from orchestrator.engine.contact import PAUSED
 from orchestrator.engine.identity import uuid_text
 
 if TYPE_CHECKING:
-    from orchestrator.engine.contact import Held
     from orchestrator.engine.document import Instance
     from orchestrator.engine.handling import Action
     from orchestrator.engine.turn import Turn
@@ -40,29 +39,26 @@ def stops(turn: Turn, action: Action) -> bool:
 
 def stop_clock(turn: Turn, action: Action) -> None:
     """Let the instance that awaits a call's answer wait without a deadline, as long as the call is held."""
-    instance = awaiting(turn, action, action.expires_at)
+    instance = _awaiting(turn, action, action.expires_at)
     if instance is not None:
         instance.due = 0
 
 
-def start_clock(turn: Turn, action: Action) -> None:
-    """Let the time of a call that was held, and of the instance that awaits its answer, run from now (ruling A91)."""
+def start_clock(turn: Turn, action: Action, at: int, due: int = 0) -> None:
+    """Let the time of a held call, and of the instance that awaits its answer, run from when it leaves, `at` (ruling A91).
+
+    `due` is the instance's deadline until now, 0 while its clock is stopped.
+    """
     if action.kind != "call":
         return
-    instance = awaiting(turn, action, 0)
-    action.expires_at += turn.now - action.created_at
-    action.created_at = turn.now
+    instance = _awaiting(turn, action, due)
+    action.expires_at += max(at - action.created_at, 0)
+    action.created_at = at
     if instance is not None:
         instance.due = action.expires_at
 
 
-def keep_span(held: Held) -> None:
-    """Before a call that waited for its place at the rate is held on: let its time count from that place."""
-    if held.reason == RATE and held.action.kind == "call":
-        held.action.created_at = held.look_at
-
-
-def awaiting(turn: Turn, action: Action, due: int) -> Instance | None:
+def _awaiting(turn: Turn, action: Action, due: int) -> Instance | None:
     """Give the instance that awaits a call's answer until `due`, 0 for without a deadline; None where none does any more."""
     if action.kind != "call":
         return None
