@@ -29,7 +29,7 @@ CONFIG_VARIABLE: Final = "ORCHESTRATOR_CONFIG"
 HIDDEN: Final = "***"
 
 _SECRET_WORDS: Final = ("password", "secret", "ssl.key.pem", "sasl.oauthbearer.config", "token")
-_NOT_SETTINGS: Final = frozenset({CONFIG_VARIABLE, "ORCHESTRATOR_REQUIRE_KAFKA", "ORCHESTRATOR_DEBUG"})
+_NOT_SETTINGS: Final = frozenset({CONFIG_VARIABLE, "ORCHESTRATOR_REQUIRE_KAFKA", "ORCHESTRATOR_DEBUG", "ORCHESTRATOR_FAILPOINT"})
 
 
 class Settings(BaseSettings):

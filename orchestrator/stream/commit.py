@@ -19,6 +19,7 @@ from msgspec import Struct
 from orchestrator import kafka
 from orchestrator.errors import RecordTooLarge, Unreachable, WorkerFenced
 from orchestrator.observe.logs import logger
+from orchestrator.stream.failpoints import Failpoint, reach
 
 log = logger(__name__)
 
@@ -141,9 +142,11 @@ class TransactionalProducer:
         may_have_landed = False
         try:
             self._producer.begin_transaction()
+            reach(Failpoint.TRANSACTION_BEGUN)
             self._produce(records, changelog)
             self._send_offsets(offsets, group)
             may_have_landed = True
+            reach(Failpoint.OFFSETS_SENT)
             self._commit()
         except KafkaException as error:
             return self._failed(error.args[0], started, may_have_landed)
@@ -168,8 +171,11 @@ class TransactionalProducer:
         # Only a partition's last document needs its offset, and records keep their order.
         last = {r.partition: i for i, r in enumerate(records) if r.topic == self._changelog_topic}
         watched = set(last.values())
-        for index, record in enumerate(records):
-            self._send(record, delivered if index in watched else others)
+        half = len(records) // 2
+        for part, point in ((range(half), Failpoint.HALF_PRODUCED), (range(half, len(records)), Failpoint.ALL_PRODUCED)):
+            for index in part:
+                self._send(records[index], delivered if index in watched else others)
+            reach(point)
 
     def _note_refused(self, error: KafkaError | None, message: Any) -> None:
         if error is not None and error.code() in _TOO_LARGE:

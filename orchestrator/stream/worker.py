@@ -40,6 +40,7 @@ from orchestrator.stream.commit import (
     Outcome,
     TransactionalProducer,
 )
+from orchestrator.stream.failpoints import Failpoint, reach
 from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.outbox import Outbox
 from orchestrator.stream.partition import Partition, Parts
@@ -105,9 +106,9 @@ class JourneyWorker(Service):
             "batch.size": 262_144,
             "message.max.bytes": ENOUGH_BYTES,
             "queue.buffering.max.messages": 1_000_000,
+            "transaction.timeout.ms": TRANSACTION_TIMEOUT_S * 1000,
             **self.config.kafka,
             "transactional.id": f"{streams.app}-{self.config.identity.id}",
-            "transaction.timeout.ms": TRANSACTION_TIMEOUT_S * 1000,
         }
 
     # Lifecycle
@@ -135,6 +136,7 @@ class JourneyWorker(Service):
 
     def open_partitions(self, assigned: set[TP]) -> None:
         """Begin to open the stores of what was assigned; reading begins when all are level with Kafka."""
+        reach(Failpoint.ASSIGNED)
         self._may_open = True
         self._opening = asyncio.get_running_loop().create_task(self._open(assigned))
 
@@ -149,6 +151,7 @@ class JourneyWorker(Service):
         try:
             self._check_together(assigned, numbers)
             opened = await self._in(self._restore_thread, self._restore, numbers)
+            reach(Failpoint.OPENED)
         except Interrupted:
             return
         except Exception as error:  # whatever it is: a worker whose partitions never open must not look alive
@@ -188,11 +191,13 @@ class JourneyWorker(Service):
 
     async def close_partitions(self, *, commit: bool) -> None:
         """Finish the running cycle and close every store. With `commit` false its transaction will not be accepted any more."""
+        reach(Failpoint.REVOKED)
         self._may_open = False
         if self._opening is not None:
             await asyncio.wait([self._opening])
         async with self._turn_lock:
             closed = self._let_go()
+        reach(Failpoint.LET_GO)
         if closed:
             log.info("partitions_closed", partitions=closed, lost=not commit)
 
@@ -310,6 +315,7 @@ class JourneyWorker(Service):
             await asyncio.sleep(0)  # lets the transport and the agent hand over what has come
         touched = [p for p in self._partitions.values() if p.has_work]
         if touched:
+            reach(Failpoint.ENGINE_DONE)
             await self._commit(touched)
 
     def _handle_blocks(self) -> int:
@@ -321,6 +327,7 @@ class JourneyWorker(Service):
                 later.append(block)
                 continue
             seen.add(block.partition)
+            reach(Failpoint.BLOCK_TAKEN)
             partition = self._partitions.get(block.partition)
             if partition is not None:
                 partition.handle(block, self._outbox)
@@ -345,8 +352,11 @@ class JourneyWorker(Service):
         if commit.outcome is Outcome.UNKNOWN:
             landed = await self._in(self._commit_thread, self._find_out, touched[0])
         if landed:
+            reach(Failpoint.COMMITTED)
             for partition in touched:
+                reach(Failpoint.STORE_BATCH_READY)
                 partition.written(commit.changelog.get(partition.number))
+                reach(Failpoint.STORE_BATCH_WRITTEN)
         else:
             self._drop(touched, commit)
 
