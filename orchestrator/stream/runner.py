@@ -18,6 +18,7 @@ from orchestrator.errors import TopicMismatch
 from orchestrator.kafka import admin, partition_counts, wait_for_broker
 from orchestrator.language.model import Topology
 from orchestrator.names import ExitCode
+from orchestrator.observe import metrics
 from orchestrator.observe.logs import logger
 from orchestrator.settings import Settings, client_config
 from orchestrator.stream.app import JourneyApp
@@ -44,6 +45,8 @@ def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
     kafka = client_config(settings)
     metadata = wait_for_broker(kafka, settings.connect_timeout_s, say)
     _check_topics(workspace.topology, metadata)
+    if settings.metrics_address:
+        metrics.serve(settings.metrics_address)
     return JourneyApp(
         WorkerConfig(
             topology=workspace.topology,
