@@ -239,9 +239,8 @@ class Partition:
     def written(self, changelog: int | None) -> None:
         """Put the committed cycle into the store. `changelog` is the next changelog offset, None if no document changed."""
         gone, new = self._calendar_changes()
-        self.calendar.armed(new)
         position = self._closed
-        position.timers_from = self.calendar.timers_from
+        position.timers_from = self.calendar.committed(new)
         if changelog is not None:
             position.changelog = changelog
         self.store.write({n.encode(): d for n, d in self._changed.items()}, gone, new, position)
