@@ -25,7 +25,7 @@ from msgspec import Struct
 
 from orchestrator import kafka
 from orchestrator.engine.engine import Engine
-from orchestrator.errors import TopicMismatch, Unreachable
+from orchestrator.errors import TopicMismatch, Unreachable, WorkerFenced
 from orchestrator.language.model import Topology
 from orchestrator.observe.logs import logger
 from orchestrator.stream import positions
@@ -45,6 +45,7 @@ from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.outbox import Outbox
 from orchestrator.stream.partition import Partition, Parts
 from orchestrator.stream.restore import DEFAULT_TOMBSTONES_KEPT_MS, Restorer, Source
+from orchestrator.stream.watchdog import Watchdog
 from orchestrator.wire.gate import DEFAULT_LIMITS, Gate, GateLimits
 from orchestrator.wire.schemas import SchemaSet
 
@@ -71,6 +72,7 @@ class WorkerConfig(Struct, frozen=True):
     commit_interval_s: float = 0.1
     limits: GateLimits = DEFAULT_LIMITS
     tombstones_kept_ms: int = DEFAULT_TOMBSTONES_KEPT_MS
+    stuck_after_s: float = 60.0
     wall: WallClock = wall_ms
 
 
@@ -117,13 +119,20 @@ class JourneyWorker(Service):
         """End what an earlier process of this worker left open."""
         await self._in(self._commit_thread, self._producer.open, INIT_TIMEOUT_S)
         Thread(target=self._beat, name="pulse", daemon=True).start()
+        self._watchdog = Watchdog(asyncio.get_running_loop(), self.config.stuck_after_s, self._progress)
+        self._watchdog.start()
 
     async def on_stop(self) -> None:
         """Let the running cycle end, then close the stores."""
         await self.close_partitions(commit=True)
-        self._producer.close()
+        await self._in(self._commit_thread, self._producer.close)
         self._commit_thread.shutdown(wait=False)
         self._restore_thread.shutdown(wait=False)
+        self._watchdog.stop()
+
+    def _progress(self) -> object:
+        """Give what changes while one long turn works: what it has to say, and the blocks that wait."""
+        return len(self._outbox), len(self._inbox)
 
     @property
     def _is_stopping(self) -> bool:
@@ -150,9 +159,13 @@ class JourneyWorker(Service):
             return
         try:
             self._check_together(assigned, numbers)
+            await self._in(self._commit_thread, self._producer.open_if_closed)
             opened = await self._in(self._restore_thread, self._restore, numbers)
             reach(Failpoint.OPENED)
         except Interrupted:
+            return
+        except WorkerFenced as error:
+            self.app.consumer.join_anew(error)
             return
         except Exception as error:  # whatever it is: a worker whose partitions never open must not look alive
             await self.app.crash(error)
@@ -301,6 +314,10 @@ class JourneyWorker(Service):
             # What became of the commit is for the next start to find out: the stores stand before it in any case.
             log.warning("cycle_left_open", next="nothing: the next start settles it")
             self._let_go()
+        except WorkerFenced as error:
+            self._let_go()
+            await self._in(self._commit_thread, self._producer.close)
+            self.app.consumer.join_anew(error)
 
     async def _cycle(self) -> None:
         started, handled = monotonic(), 0
