@@ -17,6 +17,8 @@ from tests.checker.judging import OVER, Demands, judge
 from tests.checker.live import LiveReader, Seen, check_seen
 from tests.checker.programs import load_programs
 from tests.checker.report import Report
+from tests.checker.second import check_again
+from tests.checker.stores import check_store, read_stores
 
 __all__ = ["OVER", "Demands", "LiveReader", "Report", "check"]
 
@@ -48,7 +50,13 @@ def check(
     topics = Topics.of(topology)
     config = {"bootstrap.servers": bootstrap, **(client or {})}
     evidence = gather(config, topics, topology.streams.partitions, topology.streams.app, SETTLE_S if demands.is_over else 0.0)
-    judge(evidence, programs, report, demands)
+    judged = judge(evidence, programs, report, demands)
+    for state_dir in state_dirs:
+        for store in read_stores(state_dir):
+            number = store.position.partition
+            check_store(store, judged[number].cycles, evidence.of(topics.changelog, number), report)
     for seen in live:
         check_seen(seen.seen() if isinstance(seen, LiveReader) else seen, evidence, report)
+    if second_client:
+        check_again(bootstrap, topics.outputs, evidence, report)
     return report
