@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from time import monotonic, sleep
 from typing import Any, Final
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from orchestrator import kafka
 from orchestrator.errors import WorkerFenced
@@ -80,7 +80,10 @@ def holder_in_group(conf: Mapping[str, Any], group: str, name: str) -> Holder:
         try:
             found = client.describe_consumer_groups([group], request_timeout=ASK_TIMEOUT_S)[group].result(ASK_TIMEOUT_S + 1)
         except (KafkaException, TimeoutError) as error:
-            log.warning("group_not_described", why=type(error).__name__)
+            code = error.args[0].code() if isinstance(error, KafkaException) else None
+            if code == KafkaError.GROUP_ID_NOT_FOUND:
+                return ""
+            log.warning("group_not_described", why=error.args[0].name() if code is not None else "no answer")
             return None
         return next((member.member_id for member in found.members if member.group_instance_id == name), "")
 
