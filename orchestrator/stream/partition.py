@@ -116,6 +116,11 @@ class Partition:
         self.handled_records += len(block)
         self._note(Run(topic=block.topic, first=first, next=after, clock=clock))
 
+    @property
+    def timers_due(self) -> bool:
+        """Whether the calendar may have something to fire."""
+        return self.calendar.earliest < self.clock.timers_before()
+
     def fire(self, limit: int, out: Outbox) -> int:
         """Fire at most `limit` due entries of the calendar and give how many were taken."""
         before = self.clock.timers_before()
