@@ -29,6 +29,7 @@ from orchestrator.errors import TopicMismatch, Unreachable, WorkerFenced
 from orchestrator.language.model import Topology
 from orchestrator.observe.logs import logger
 from orchestrator.stream import positions
+from orchestrator.stream.attempts import Attempts
 from orchestrator.stream.blocks import Block
 from orchestrator.stream.clock import TICK_S, WallClock, wall_ms
 from orchestrator.stream.commit import (
@@ -44,7 +45,9 @@ from orchestrator.stream.failpoints import Failpoint, reach
 from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.outbox import Outbox
 from orchestrator.stream.partition import Partition, Parts
+from orchestrator.stream.quarantine import Quarantine
 from orchestrator.stream.restore import DEFAULT_TOMBSTONES_KEPT_MS, Restorer, Source
+from orchestrator.stream.trial import Brief, schemas_of
 from orchestrator.stream.watchdog import Watchdog
 from orchestrator.wire.gate import DEFAULT_LIMITS, Gate, GateLimits
 from orchestrator.wire.schemas import SchemaSet
@@ -88,7 +91,12 @@ class JourneyWorker(Service):
         self.topics = sorted({*(t.topic for t in streams.events), streams.outcomes})
         engine = Engine(config.topology, share=Fraction(1, streams.partitions))
         gate = Gate(config.schemas, streams, engine.hears, config.limits)
-        self._parts = Parts(engine, gate, config.wall, config.identity.id, config.program, streams.partitions)
+        self._attempts = Attempts(config.identity.state_dir)
+        brief = Brief(config.topology, schemas_of(config.schemas), config.limits, self.topics)
+        self._quarantine = Quarantine(self._attempts, brief, lambda: self._is_stopping or not self._may_open)
+        self._parts = Parts(
+            engine, gate, config.wall, config.identity.id, config.program, streams.partitions, self._quarantine.deadly
+        )
         self._outbox = Outbox(config.topology, config.wall)
         self._producer = TransactionalProducer(self._producer_config(), streams.changelog, lambda: self._is_stopping)
         self._commit_thread = ThreadPoolExecutor(1, "commit")
@@ -323,6 +331,7 @@ class JourneyWorker(Service):
     async def _cycle(self) -> None:
         started, handled = monotonic(), 0
         while True:
+            await self._try_suspects()
             worked = self._handle_blocks()
             # In a backlog of records, one batch of timers a cycle: a customer's own fire before its records in any case (T3).
             if worked < FEW_RECORDS or not handled:
@@ -336,21 +345,35 @@ class JourneyWorker(Service):
             reach(Failpoint.ENGINE_DONE)
             await self._commit(touched)
 
+    async def _try_suspects(self) -> None:
+        """Let records that processes died at be handled by another process first; the loop goes on meanwhile."""
+        if not self._attempts.suspicions:
+            return
+        seen = set()
+        for block in tuple(self._inbox):
+            partition = self._partitions.get(block.partition)
+            if partition is not None and block.partition not in seen and self._quarantine.awaits(block):
+                await self._in(self._restore_thread, self._quarantine.examine, block, partition)
+            seen.add(block.partition)
+
     def _handle_blocks(self) -> int:
         """Handle what is in the inbox, at most one block a partition, and give the number of records."""
         handled, later, seen = 0, [], set()
         while self._inbox and handled < MAX_TURN_RECORDS:
             block = self._inbox.popleft()
-            if block.partition in seen:
+            if block.partition in seen or self._quarantine.awaits(block):
                 later.append(block)
                 continue
             seen.add(block.partition)
             reach(Failpoint.BLOCK_TAKEN)
             partition = self._partitions.get(block.partition)
             if partition is not None:
+                if block:
+                    self._attempts.begin(block.topic, block.partition, block[0].offset(), block[-1].offset() + 1)
                 partition.handle(block, self._outbox)
             self.app.consumer.handled(block)
             handled += len(block)
+        self._attempts.over()
         self._inbox.extendleft(reversed(later))
         return handled
 
@@ -375,6 +398,7 @@ class JourneyWorker(Service):
             for partition in touched:
                 reach(Failpoint.STORE_BATCH_READY)
                 partition.written(commit.changelog.get(partition.number))
+                self._attempts.passed(partition.number, partition.next_offsets)
                 reach(Failpoint.STORE_BATCH_WRITTEN)
         else:
             self._drop(touched, commit)
