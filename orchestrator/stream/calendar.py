@@ -22,7 +22,7 @@ class Calendar:
 
     def __init__(self, store: PartitionStore) -> None:
         self._store = store
-        # Nothing in RocksDB is before this. By customer, not only by due: a million deleted entries of one instant take long to skip.
+        # Nothing in RocksDB is before this. By customer, too: a million deleted entries of one instant take long to skip.
         self._low: tuple[int, bytes] = (store.position.timers_from, b"")
         self.rewind()
 

@@ -30,6 +30,7 @@ from orchestrator.errors import OrchestratorError, PositionLost, WorkerFenced
 from orchestrator.observe.logs import logger
 from orchestrator.stream.blocks import Block
 from orchestrator.stream.commit import Interrupted
+from orchestrator.stream.ends import ASK_EVERY_S, LogEnds
 from orchestrator.stream.fencing import Fencings, holder_in_group
 from orchestrator.stream.sources import LOOK_EVERY_S, UNKNOWN_TOPIC, SourceWatch
 
@@ -64,7 +65,9 @@ class Consumer(base.Consumer):
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._outstanding = 0
         self._under_way: Counter[int] = Counter()  # blocks handed over and not yet handled, by partition
-        self._began = self._looked = 0  # wall times: of the latest poll, and of the latest whose blocks were handed over
+        self._began = self._looked = 0  # wall times: of the latest poll, and of the latest that found all there was
+        self._emptied = 0  # polls on end that left nothing in librdkafka's queue; a full one had stopped fetching
+        self._ends: LogEnds
         self._failed_at = self._said_at = -SAY_EVERY_S
         self._polled_at = 0.0
         self._names: list[str] = []
@@ -77,6 +80,7 @@ class Consumer(base.Consumer):
         """Make the client; it connects by itself."""
         worker = self.app.worker
         self.sources = SourceWatch(worker.topics, worker.config.kafka)
+        self._ends = LogEnds(worker.config.kafka, worker.config.wall)
         self._client = self._new_client()
         conf, name = worker.config.kafka, worker.config.identity.id
         session_s = int(self.app.consumer_config()["session.timeout.ms"]) / 1000
@@ -125,6 +129,7 @@ class Consumer(base.Consumer):
         self.epoch += 1
         self._outstanding = 0
         self._under_way.clear()
+        self._ends.read_again()
         return self.epoch
 
     def handled(self, block: Block) -> None:
@@ -132,10 +137,14 @@ class Consumer(base.Consumer):
         if block.epoch == self.epoch:
             self._outstanding -= len(block)
             self._under_way[block.partition] -= 1
+            if block.at_end:
+                self._ends.read_to(TP(block.topic, block.partition), block.end)
 
-    def looked(self, partition: int) -> int | None:
-        """Give the wall time (ms) of the last look at the logs; None while something found in this partition is not handled."""
-        return None if self._under_way[partition] else self._looked
+    def looked(self, partition: int, next_offsets: Mapping[str, int]) -> int | None:
+        """Give the wall time (ms) of the last look at the logs all of whose finds in this partition are handled, if any."""
+        found = None if self._under_way[partition] else self._looked
+        asked = self._ends.all_handled_at(partition, next_offsets)
+        return found if asked is None or (found is not None and found > asked) else asked
 
     @property
     def lost_sight(self) -> bool:
@@ -238,15 +247,23 @@ class Consumer(base.Consumer):
         if is_full and monotonic() - self._polled_at < SERVE_S:
             return []
         self._polled_at, self._began = monotonic(), self.app.worker.config.wall()
+        emptied, self._emptied = self._emptied + 1, 0
         if self._client is None:  # fenced, and not to come back
             sleep(_IDLE_S)
             return []
         first = self._client.poll(_IDLE_S)
         if first is None:
+            self._emptied = emptied
             return []
+        more = () if is_full else self._client.consume(BLOCK_RECORDS, 0)
+        if not is_full and len(more) < BLOCK_RECORDS:
+            self._emptied = emptied
+        return self._blocks([first, *more])
+
+    def _blocks(self, messages: list[Any]) -> list[Block]:
         epoch = self._reading_epoch
         blocks: dict[tuple[str, int], Block] = {}
-        for message in (first, *(() if is_full else self._client.consume(BLOCK_RECORDS, 0))):
+        for message in messages:
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 self._on_record_error(error, message)
@@ -258,6 +275,7 @@ class Consumer(base.Consumer):
             if error is None:
                 block.append(message)
             block.at_end = error is not None
+            block.end = message.offset()
         return list(blocks.values())
 
     def _on_record_error(self, error: KafkaError, message: Any) -> None:
@@ -288,6 +306,13 @@ class Consumer(base.Consumer):
                 return
 
     @Service.task
+    async def _ask_for_ends(self) -> None:
+        while not self.should_stop:
+            await self.sleep(ASK_EVERY_S)
+            if self._owned and not self._emptied:
+                await asyncio.get_running_loop().run_in_executor(None, self._ends.ask, self._owned)
+
+    @Service.task
     async def _poll(self) -> None:
         # Begins with the first subscription: Faust starts its own fetcher only after an assignment, which needs polling.
         loop = asyncio.get_running_loop()
@@ -301,9 +326,14 @@ class Consumer(base.Consumer):
                     self._outstanding += len(block)
                     self._under_way[block.partition] += 1
                     await self.callback(self._to_message(TP(block.topic, block.partition), block))
-            self._looked = self._began
+            self._handed_over()
             if self._outstanding > MAX_OUTSTANDING:
                 await self.sleep(0.005)
+
+    def _handed_over(self) -> None:
+        """Note that all blocks of the latest poll are with the worker, or were stale."""
+        if self._emptied > 1:
+            self._looked = self._began
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         # A message whose generation is not the app's is skipped by Faust without a word.

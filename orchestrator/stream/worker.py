@@ -276,7 +276,7 @@ class JourneyWorker(Service):
 
     def _note_looks(self) -> None:
         for number, partition in self._partitions.items():
-            looked = self.app.consumer.looked(number)
+            looked = self.app.consumer.looked(number, partition.next_offsets)
             if looked is not None:
                 partition.clock.looked(looked)
 
