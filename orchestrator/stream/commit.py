@@ -24,8 +24,11 @@ from orchestrator.stream.failpoints import Failpoint, reach
 log = logger(__name__)
 
 TRANSACTION_TIMEOUT_S: Final = 15
-# A commit slower than this may have been retried on another connection (KAFKA-17754): its producer is not used again.
-SLOW_COMMIT_S: Final = 5.0
+# A request that librdkafka sent again after it lost a connection may still arrive on the old one, and there end or move the next
+# transaction of its epoch (KAFKA-17754). librdkafka does not tell, but waits so long before (less 20 % by chance; 500 ms for
+# offsets): what took no longer than the second was asked once. After anything else the producer is not used again.
+RETRY_BACKOFF_MS: Final = 500
+RETRIED_S: Final = 0.4
 INIT_TIMEOUT_S: Final = 30
 _INIT_TRY_S: Final = 5.0  # an opening asks after each whether it is still wanted
 # Without a limit this call outlasts the group membership that it speaks for, and the revocation waits for it.
@@ -84,7 +87,7 @@ class TransactionalProducer:
     """The worker's one producer. All methods block and belong to one thread at a time; they end early once `is_stopped`."""
 
     def __init__(self, config: Mapping[str, Any], changelog_topic: str, is_stopped: Callable[[], bool] = lambda: False) -> None:
-        self._config = {**config, "error_cb": self._on_error}
+        self._config = {**config, "retry.backoff.ms": RETRY_BACKOFF_MS, "error_cb": self._on_error}
         self._changelog_topic = changelog_topic
         self._is_stopped = is_stopped
         self._producer: Any = None
@@ -146,8 +149,7 @@ class TransactionalProducer:
         """
         self._producer.poll(0)
         if self._is_worn:
-            # It may wait for a broker that it has struck off, see `_send_offsets`, or have a request under way that ends the
-            # next transaction of its epoch when it arrives at last (KAFKA-17754).
+            # It may wait for a broker that it has struck off, see `_send_offsets`, or have a request under way, see RETRIED_S.
             self.open()
         started, self._began = monotonic(), time()
         changelog: dict[int, int] = {}
@@ -156,21 +158,26 @@ class TransactionalProducer:
             self._producer.begin_transaction()
             reach(Failpoint.TRANSACTION_BEGUN)
             self._produce(records, changelog)
-            self._send_offsets(offsets, group)
+            self._noting_retries(lambda: self._send_offsets(offsets, group))
             may_have_landed = True
             reach(Failpoint.OFFSETS_SENT)
-            self._commit()
+            self._producer.flush(TRANSACTION_TIMEOUT_S)
+            self._noting_retries(self._commit)
         except KafkaException as error:
             return self._failed(error.args[0], started, may_have_landed)
         except Empty:
             log.warning("commit_hangs", seconds=round(monotonic() - started, 1))
             self._is_worn = True
             return Commit(Outcome.UNKNOWN)
-        if monotonic() - started > SLOW_COMMIT_S:
-            log.warning("commit_slow", seconds=round(monotonic() - started, 1))
-            self._is_worn = True  # not now: the stores are to be written first
         self._too_large = 0
         return Commit(Outcome.COMMITTED, changelog)
+
+    def _noting_retries(self, ask: Callable[[], None]) -> None:
+        began = monotonic()
+        ask()
+        if monotonic() - began >= RETRIED_S:
+            log.info("commit_slow", seconds=round(monotonic() - began, 1))
+            self._is_worn = True  # a new one not now: the stores are to be written first
 
     def _produce(self, records: Sequence[Produce], changelog: dict[int, int]) -> None:
         def delivered(error: Any, message: Any) -> None:
@@ -263,7 +270,7 @@ class TransactionalProducer:
 
     def _failed(self, error: Any, started: float, may_have_landed: bool) -> Commit:
         log.warning("commit_failed", error=error.name(), seconds=round(monotonic() - started, 1))
-        self._is_worn = self._is_worn or may_have_landed
+        self._is_worn = True
         self._check_fenced(error, started)
         left_group = error.code() in _NOT_A_MEMBER
         # A refused size is of a record, so that no commit was asked for; else only the offsets tell.

@@ -248,9 +248,11 @@ class _Line:
             self._asked[request.correlation] = request
         else:
             request = self._asked.pop(int.from_bytes(frame[:4]), Request(-1, 0, 0, ""))
-            if self._stranded is not None and request.api == self._stranded.api:
-                self._stranded.answer = frame
-                self._stranded.answered.set()
+            if self._stranded is not None:
+                if request.api == self._stranded.api:
+                    self._stranded.answer = frame
+                    self._stranded.answered.set()
+                return None  # nobody hears it, so no rule is about it
         rule = next((each for each in list(self._proxy.rules) if each.takes(request, side)), None)
         if rule is None:
             return frame
