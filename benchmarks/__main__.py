@@ -10,6 +10,7 @@ import sys
 
 from benchmarks import cdnow, engine, timers
 from tests.brokers import KafkaUnavailable, start_kafka
+from tests.brokers.kafka_process import LONG_LIVED
 
 BENCHMARKS = {engine.NAME: engine, cdnow.NAME: cdnow, timers.NAME: timers}
 DEFAULT = [engine.NAME, cdnow.NAME]  # the others take minutes
@@ -28,7 +29,7 @@ def main() -> int:
         parser.error(f"no benchmark named {', '.join(sorted(unknown))}")
     names = options.names or DEFAULT
     try:
-        broker = start_kafka() if any(BENCHMARKS[name].NEEDS_BROKER for name in names) else None
+        broker = start_kafka(LONG_LIVED) if any(BENCHMARKS[name].NEEDS_BROKER for name in names) else None
     except KafkaUnavailable as error:
         print(f"bench: {error}", file=sys.stderr)
         return 3

@@ -8,6 +8,7 @@ import threading
 
 from tests.brokers.choice import start_kafka
 from tests.brokers.download import KafkaUnavailable
+from tests.brokers.kafka_process import LONG_LIVED
 
 
 def main() -> int:
@@ -17,7 +18,7 @@ def main() -> int:
         signal.signal(number, lambda *_: over.set())
     print("starting Kafka (the first time it is downloaded, 112 MB)", file=sys.stderr, flush=True)
     try:
-        broker = start_kafka()
+        broker = start_kafka(LONG_LIVED)
     except KafkaUnavailable as error:
         print(f"error: {error}", file=sys.stderr)
         return 3

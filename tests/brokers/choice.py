@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Final, Literal, Protocol
 
 from confluent_kafka import KafkaException
@@ -11,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from orchestrator.operate.embedded import EmbeddedBroker
 from tests.brokers.docker import DockerBroker, docker_missing
 from tests.brokers.download import KafkaUnavailable, missing
-from tests.brokers.kafka_process import KafkaBroker
+from tests.brokers.kafka_process import SHORT_LIVED, KafkaBroker
 from tests.brokers.topics import create_topic
 
 GIVEN: Final = "KAFKA_BOOTSTRAP"
@@ -71,13 +72,16 @@ class GivenBroker:
         """Not ours to end."""
 
 
-def start_kafka() -> Broker:
-    """The first real Kafka that can be had. Raises KafkaUnavailable with every reason when there is none."""
+def start_kafka(java: Sequence[str] = SHORT_LIVED) -> Broker:
+    """The first real Kafka that can be had; `java` has options for one that is started here.
+
+    Raises KafkaUnavailable with every reason when there is none.
+    """
     if given := os.environ.get(GIVEN):
         return GivenBroker(given)
     no_maven = missing()
     if not no_maven:
-        return KafkaBroker().start()
+        return KafkaBroker(java=java).start()
     no_docker = docker_missing()
     if not no_docker:
         return DockerBroker().start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -17,12 +18,14 @@ from typing import Final, NamedTuple, Self
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from tests.brokers import classes
 from tests.brokers.download import KAFKA_VERSION, KafkaUnavailable, jars
-from tests.brokers.topics import create_topic
+from tests.brokers.topics import create_topic, fill, read_to_end
 
 START_TIMEOUT_S: Final = 60.0
 # For brokers that live for seconds: their start is what takes the time, half as long like this. Not for measuring throughput.
 SHORT_LIVED: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+LONG_LIVED: Final = ("-XX:+UseG1GC",)
 STOP_TIMEOUT_S: Final = 20.0
 CLUSTER_ID: Final = "4L6g3nShT-eMCtK--X86sw"
 
@@ -47,6 +50,10 @@ SETTINGS: Final[Mapping[str, str]] = {
     "broker.heartbeat.interval.ms": "500",
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "1000",
 }
+
+
+# Of its own: tests seed the common one, and several processes look for ports at once.
+_dice: Final = random.SystemRandom()
 
 
 class Listeners(NamedTuple):
@@ -92,12 +99,13 @@ class KafkaBroker:
         *,
         settings: Mapping[str, str] | None = None,
         heap: str = "768m",
-        java: Sequence[str] = ("-XX:+UseG1GC",),
+        java: Sequence[str] = SHORT_LIVED,
         listeners: Listeners | None = None,
     ) -> None:
         """Take settings of the broker that differ from `SETTINGS`, Java's heap and options, and ports unless any will do."""
         self._settings = dict(settings or {})
         self._java_options = list(java)
+        self._writes_classes = any(option.startswith("-XX:ArchiveClasses") for option in java)
         self._listeners = listeners
         self._heap = heap
         self._folder: Path | None = None
@@ -116,7 +124,7 @@ class KafkaBroker:
         return self._home() / "broker.log"
 
     def start(self) -> Self:
-        """Start (or start again, with the same ports and data) and wait until it answers, about 3 s."""
+        """Start (or start again, with the same ports and data) and wait until it answers, about 2 s."""
         fresh = self._folder is None
         try:
             self.launch()
@@ -133,6 +141,8 @@ class KafkaBroker:
         assert self._process is None, "this broker is running"
         libraries = jars()
         if self._folder is None:
+            if not self._writes_classes:
+                classes.keep(_run_once)
             self._prepare(libraries)
         self._launch(libraries)
 
@@ -238,7 +248,8 @@ class KafkaBroker:
 
     def _java(self, libraries: Path, *arguments: str, heap: str) -> list[str]:
         logging = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"
-        return ["java", f"-Xmx{heap}", *self._java_options, *logging, "-cp", f"{libraries}/*", *arguments]
+        shared = [] if self._writes_classes else classes.options()
+        return ["java", f"-Xmx{heap}", *self._java_options, *shared, *logging, "-cp", f"{libraries}/*", *arguments]
 
     def await_answer(self) -> None:
         """Wait until it answers after `launch`. Raises KafkaUnavailable with the end of its log."""
@@ -255,6 +266,14 @@ class KafkaBroker:
 
     def _log_end(self) -> str:
         return self.log.read_text(errors="replace")[-2000:]
+
+
+def _run_once(option: str) -> None:
+    """Start a broker with a further Java option, use it a little, and stop it."""
+    with KafkaBroker(java=(*SHORT_LIVED, option)) as broker:
+        broker.create_topic("classes", 1)
+        fill(broker.bootstrap, "classes", [{"value": b"1"}])
+        read_to_end(broker.bootstrap, "classes")
 
 
 def _guard(pid: int, folder: Path) -> subprocess.Popen[bytes]:
@@ -275,9 +294,18 @@ def _guard(pid: int, folder: Path) -> subprocess.Popen[bytes]:
 
 @contextlib.contextmanager
 def free_ports(count: int) -> Iterator[list[int]]:
-    """Different ports that nobody listens on; all are held until the block ends, so that none is given twice."""
+    """Different ports that nobody listens on; all are held until the block ends, so that none is given twice.
+
+    Below those that clients get: between this block and the broker's start, some connection might be given the port.
+    """
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
-            each.bind(("127.0.0.1", 0))
+            _bind_somewhere(each)
         yield [each.getsockname()[1] for each in sockets]
+
+
+def _bind_somewhere(each: socket.socket) -> None:
+    while True:
+        with contextlib.suppress(OSError):
+            return each.bind(("127.0.0.1", _dice.randrange(10_000, 32_000)))
