@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -17,7 +17,7 @@ from orchestrator.engine.handling import Action, Handling, Incident
 from orchestrator.engine.record import Record
 from orchestrator.names import Reason
 from orchestrator.wire.actions import ActionEncoder
-from orchestrator.wire.gate import Message, Refusal
+from orchestrator.wire.gate import DEADLY, Message, Refusal
 from orchestrator.wire.handlings import HandlingEncoder
 from orchestrator.wire.incidents import incident_from_engine, incident_from_refusal
 from orchestrator.wire.journal import JournalRecord, Run
@@ -60,6 +60,7 @@ class Replay:
         self.state = State(number, partitions)
         self.expected: dict[str, list[Expected]] = defaultdict(list)  # by topic
         self.changes: list[dict[bytes, bytes | None]] = []  # by cycle: the documents that it wrote
+        self.deadly: Set[tuple[str, int, int]] = frozenset()  # records that ended processes: the gate is not asked about them
         self.newest = 0
         self.position = dict.fromkeys(sources, 0)  # how many records of each source topic were read
         self._number = number
@@ -111,7 +112,7 @@ class Replay:
         if run.clock and start < end:
             self._check_caught_up()
         self.position[run.topic] = end
-        admit = self._program.gate.admit
+        admit = self._admit if self.deadly else self._program.gate.admit
         for message in islice(records, start, end):
             admitted = admit(message, wall)
             if isinstance(admitted, Record):
@@ -121,6 +122,12 @@ class Replay:
             else:
                 self._refuse(message, admitted)
         self._report.counts["source records"] += end - start
+
+    def _admit(self, message: Message, wall: int) -> Record | Refusal | None:
+        if (message.topic(), message.partition(), message.offset()) in self.deadly:
+            self._report.counts["deadly records"] += 1
+            return DEADLY
+        return self._program.gate.admit(message, wall)
 
     def _advance(self, time: int) -> None:
         """Move the partition's clock; the wall clock, which bounds it, is known only by where the cycle ended.
