@@ -55,7 +55,7 @@ class Header:
 
     INCIDENT_ID: Final = "orchestrator.incident.id"  # topic-partition-offset, /index after it for the engine's
     INCIDENT_REASON: Final = "orchestrator.incident.reason"
-    INCIDENT_STAGE: Final = "orchestrator.incident.stage"  # gate | engine | timer | size | quarantine | breaker
+    INCIDENT_STAGE: Final = "orchestrator.incident.stage"  # gate | engine | timer, or one of Stage
     SOURCE_TIMESTAMP: Final = "orchestrator.source.timestamp"
     SCHEMA_ID: Final = "orchestrator.schema.id"
     APP: Final = "orchestrator.app"
@@ -75,6 +75,13 @@ class Header:
     CONTENT_TYPE: Final = "content-type"
     TRACEPARENT: Final = "traceparent"
     TRACESTATE: Final = "tracestate"
+
+
+class Stage:
+    """Where in the worker, beside gate, engine and timers, an incident came about."""
+
+    QUARANTINE: Final = "quarantine"  # a record that ended processes
+    BREAKER: Final = "breaker"  # a partition that was stopped
 
 
 class Reason:
@@ -102,6 +109,7 @@ class Reason:
     CONTEXT_TOO_LARGE: Final = "context_too_large"
     OUTPUT_TOO_LARGE: Final = "output_too_large"
     ACTION_FAILED: Final = "action_failed"
+    PARTITION_STOPPED: Final = "partition_stopped"  # rule B2: an alert, too many of its records became incidents
     MERGE_CYCLE: Final = "merge_cycle"
     MERGE_ELSEWHERE: Final = "merge_elsewhere"  # the id to merge into is in another partition
     ALERT: Final = "alert"

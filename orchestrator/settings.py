@@ -56,6 +56,8 @@ class Settings(BaseSettings):
     stuck_after_s: float = Field(
         60.0, ge=0, description="End the process (status 5) when its event loop gave no sign of life for so long; 0: never."
     )
+    breaker_incidents: int = Field(100, ge=0, description="More records than this becoming incidents stop a partition; 0: never.")
+    breaker_window: int = Field(1_000, ge=1, description="Among how many records in a row they are counted.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
     log_format: str = Field("auto", pattern="^(auto|json|text)$", description="json, text, or by whether it is a terminal.")
 

@@ -28,6 +28,7 @@ GROUPS: Final = (
     "simulate",
     "topics",
     "worker",
+    "partitions",
     "produce",
     "actions",
 )

@@ -13,7 +13,8 @@ from orchestrator.stream.commit import Produce
 from orchestrator.wire.actions import ActionEncoder
 from orchestrator.wire.gate import Refusal
 from orchestrator.wire.handlings import HandlingEncoder
-from orchestrator.wire.incidents import incident_from_engine, incident_from_refusal, incident_timestamp
+from orchestrator.wire.incidents import incident_from_engine, incident_from_refusal, incident_from_stop, incident_timestamp
+from orchestrator.wire.stops import Stop, encode_stop
 
 # A value of this size, with its headers, is what the producer's message.max.bytes and a topic's default take.
 MAX_VALUE_BYTES: Final = 1_000_000
@@ -32,6 +33,7 @@ class Outbox:
         self._app: Final = streams.app
         self._transitions: Final = streams.transitions
         self._incidents: Final = streams.incidents
+        self._definitions: Final = streams.definitions
         self._changelog: Final = streams.changelog
         self._journal: Final = streams.journal
         self._channels = {name: channel.topic for name, channel in topology.policy.channels.items()}
@@ -80,6 +82,15 @@ class Outbox:
     def journal(self, partition: int, value: bytes) -> None:
         """Add the partition's journal record; it comes after everything it counts."""
         self._records.append(Produce(self._journal, partition, str(partition).encode(), value))
+
+    def stop(self, partition: int, cycle: int, place: tuple[str, int], too_many: tuple[int, int]) -> None:
+        """Add that a cycle stopped its partition: for all workers, and as an alert among the incidents.
+
+        `place` is topic and next offset, `too_many` the incidents that were exceeded and the offsets among which they lay.
+        """
+        stop = Stop(self._app, partition, cycle, *place, *too_many, at=self._wall())
+        self._records.append(Produce(self._definitions, 0, *encode_stop(stop, "stopped")))
+        self._records.append(Produce(self._incidents, partition, *incident_from_stop(stop, __version__)))
 
     def __len__(self) -> int:
         """Give how many records the cycle has to say so far."""

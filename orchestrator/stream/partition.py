@@ -18,6 +18,7 @@ from orchestrator.engine.vicinity import NOTE
 from orchestrator.errors import PositionLost
 from orchestrator.names import Reason
 from orchestrator.stream.blocks import Block
+from orchestrator.stream.breaker import DEFAULT_BREAKER, Breaker, BreakerLimits
 from orchestrator.stream.calendar import Calendar
 from orchestrator.stream.clock import PartitionClock, WallClock, advanced
 from orchestrator.stream.outbox import MAX_VALUE_BYTES, Outbox
@@ -38,6 +39,7 @@ class Parts(Struct, frozen=True):
     program: str  # digest of the topology that the engine runs
     partitions: int  # how many the app's topics have
     deadly: Set[tuple[str, int, int]] = frozenset()  # topic, partition, offset of records that ended processes
+    breaker: BreakerLimits = DEFAULT_BREAKER
 
 
 class Partition:
@@ -49,6 +51,7 @@ class Partition:
         self.paused: frozenset[str] = frozenset()  # nothing pauses a journey on Kafka yet
         self.clock = PartitionClock(list(topics), store.position.newest, parts.wall)
         self.calendar = Calendar(store)
+        self.breaker = Breaker(parts.breaker)
         self._parts = parts
         self._begin()
 
@@ -61,7 +64,6 @@ class Partition:
         self._runs: list[Run] = []
         self._next = dict(position.sources)
         self._counts = {"decisions": 0, "actions": 0, "incidents": 0}
-        self.handled_records = 0
 
     @property
     def has_work(self) -> bool:
@@ -74,10 +76,12 @@ class Partition:
         return self._next
 
     def handle(self, block: Block, out: Outbox) -> None:
-        """Fold a block. Raises PositionLost where it does not begin at the partition's position."""
+        """Fold a block, as far as the breaker lets it. Raises PositionLost where it begins before the partition's position."""
+        if self.breaker.is_open:
+            return
         if block:
             self._fold(block, out)
-        if block.at_end:
+        if block.at_end and not self.breaker.is_open:
             self.clock.reached_end(block.topic)
 
     def _fold(self, block: Block, out: Outbox) -> None:
@@ -96,7 +100,7 @@ class Partition:
         clock = wall if self.clock.caught_up else 0
         self.clock.left_end(block.topic)
         handle, customers = self._parts.engine.handle, self._customers
-        newest = self.clock.newest
+        newest, breaker = self.clock.newest, self.breaker
         for message, item in zip(block, admitted, strict=True):
             if isinstance(item, Record):
                 if item.time > newest:
@@ -112,9 +116,11 @@ class Partition:
                 newest = advanced(newest, message.timestamp()[1], wall)
             else:
                 self._refuse(message, item, out)
+            if breaker.is_open:
+                after = message.offset() + 1
+                break
         self.clock.newest = newest
         self._next[block.topic] = after
-        self.handled_records += len(block)
         self._note(Run(topic=block.topic, first=first, next=after, clock=clock))
 
     def _admit_harmless(self, message: Any, wall: int) -> Record | Refusal | None:
@@ -207,9 +213,12 @@ class Partition:
             counts["actions"] += len(handling.actions)
         if handling.incidents:
             counts["incidents"] += len(handling.incidents)
+            if handling.event and any(incident.reason != Reason.ALERT for incident in handling.incidents):
+                self.breaker.note(message.topic(), message.offset())
 
     def _refuse(self, message: Any, refusal: Refusal, out: Outbox) -> None:
         self._counts["incidents"] += 1
+        self.breaker.note(message.topic(), message.offset())
         out.refusal(self.number, message, refusal)
 
     def close_cycle(self, out: Outbox) -> None:
@@ -241,6 +250,9 @@ class Partition:
             sources=record.sources,
             changelog=position.changelog,
         )
+        tripped, limits = self.breaker.tripped, self.breaker.limits
+        if tripped is not None:
+            out.stop(self.number, record.cycle, (tripped.topic, tripped.offset + 1), (limits.incidents, limits.window))
         out.journal(self.number, value)
 
     @property
@@ -262,6 +274,7 @@ class Partition:
         if changelog is not None:
             position.changelog = changelog
         self.store.write({n.encode(): d for n, d in self._changed.items()}, gone, new, position)
+        self.breaker.keep()
         self._begin()
 
     def _calendar_changes(self) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]:
@@ -279,6 +292,7 @@ class Partition:
 
     def dropped(self) -> None:
         """Forget the cycle; the store still stands where Kafka does."""
+        self.breaker.drop()
         self.clock.newest = self.store.position.newest
         self.calendar.rewind()
         self._begin()

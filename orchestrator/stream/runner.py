@@ -21,6 +21,7 @@ from orchestrator.observe import metrics
 from orchestrator.observe.logs import logger
 from orchestrator.settings import Settings, client_config
 from orchestrator.stream.app import JourneyApp
+from orchestrator.stream.breaker import BreakerLimits
 from orchestrator.stream.ending import bound_the_stop, on_signals
 from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.restore import DEFAULT_TOMBSTONES_KEPT_MS
@@ -56,6 +57,7 @@ def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
             advertised=settings.advertised,
             commit_interval_s=settings.commit_interval_ms / 1000,
             limits=GateLimits(value_bytes=settings.value_bytes),
+            breaker=BreakerLimits(settings.breaker_incidents, settings.breaker_window),
             tombstones_kept_ms=_tombstones_kept(kafka, workspace.topology.streams.changelog),
             stuck_after_s=settings.stuck_after_s,
         )
@@ -72,6 +74,11 @@ def _check_topics(topology: Topology, metadata: Any) -> None:
     needed = {streams.outcomes, streams.transitions, streams.incidents, streams.changelog, streams.journal}
     needed |= {t.topic for t in streams.events} | {c.topic for c in topology.policy.channels.values()}
     wrong = [f"{t} ({counts.get(t, 0)})" for t in sorted(needed) if counts.get(t) != streams.partitions]
+    if not wrong and counts.get(streams.definitions) != 1:
+        raise TopicMismatch(
+            f"the topic {streams.definitions} does not have 1 partition, but {counts.get(streams.definitions, 0)}",
+            next_step="orchestrator topics create shows what is missing and, with --execute, makes it",
+        )
     if wrong:
         raise TopicMismatch(
             f"these topics do not have the {streams.partitions} partitions of streams.yaml: {', '.join(wrong)}",

@@ -22,6 +22,7 @@ from orchestrator.engine.engine import Engine
 from orchestrator.language.model import Topology
 from orchestrator.names import Header
 from orchestrator.stream.blocks import Block
+from orchestrator.stream.breaker import NEVER_STOPS
 from orchestrator.stream.clock import wall_ms
 from orchestrator.stream.commit import Produce
 from orchestrator.stream.outbox import Outbox
@@ -115,7 +116,7 @@ def _partition(brief: Brief, suspects: Suspects, pipe: Connection) -> Partition:
     streams = brief.topology.streams
     engine = Engine(brief.topology, share=Fraction(1, streams.partitions))
     gate = Gate(_schema_set(brief.schemas), streams, engine.hears, brief.limits)
-    parts = Parts(engine, gate, wall_ms, "trial", "", streams.partitions, suspects.deadly)
+    parts = Parts(engine, gate, wall_ms, "trial", "", streams.partitions, suspects.deadly, NEVER_STOPS)
     store = _LentStore(pipe, suspects.partition, suspects.newest)
     return Partition(suspects.partition, store, brief.topics, parts)
 

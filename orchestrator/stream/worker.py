@@ -31,6 +31,7 @@ from orchestrator.observe.logs import logger
 from orchestrator.stream import positions
 from orchestrator.stream.attempts import Attempts
 from orchestrator.stream.blocks import Block
+from orchestrator.stream.breaker import DEFAULT_BREAKER, BreakerLimits
 from orchestrator.stream.clock import TICK_S, WallClock, wall_ms
 from orchestrator.stream.commit import (
     ENOUGH_BYTES,
@@ -47,6 +48,7 @@ from orchestrator.stream.outbox import Outbox
 from orchestrator.stream.partition import Partition, Parts
 from orchestrator.stream.quarantine import Quarantine
 from orchestrator.stream.restore import DEFAULT_TOMBSTONES_KEPT_MS, Restorer, Source
+from orchestrator.stream.stops import LOOK_EVERY_S, Stops
 from orchestrator.stream.trial import Brief, schemas_of
 from orchestrator.stream.watchdog import Watchdog
 from orchestrator.wire.gate import DEFAULT_LIMITS, Gate, GateLimits
@@ -61,6 +63,7 @@ FEW_RECORDS: Final = 500  # in one turn; with more of them there is a backlog of
 # A process that stood still for longer may have missed records that are older than the wall clock is now.
 STALL_MS: Final = 2000
 RETRY_S: Final = 1.0
+RESUME: Final = "see why, then: orchestrator partitions resume"
 
 
 class WorkerConfig(Struct, frozen=True):
@@ -75,6 +78,7 @@ class WorkerConfig(Struct, frozen=True):
     advertised: str = ""
     commit_interval_s: float = 0.1
     limits: GateLimits = DEFAULT_LIMITS
+    breaker: BreakerLimits = DEFAULT_BREAKER
     tombstones_kept_ms: int = DEFAULT_TOMBSTONES_KEPT_MS
     stuck_after_s: float = 60.0
     wall: WallClock = wall_ms
@@ -95,8 +99,10 @@ class JourneyWorker(Service):
         brief = Brief(config.topology, schemas_of(config.schemas), config.limits, self.topics)
         self._quarantine = Quarantine(self._attempts, brief, lambda: self._is_stopping or not self._may_open)
         self._parts = Parts(
-            engine, gate, config.wall, config.identity.id, config.program, streams.partitions, self._quarantine.deadly
-        )
+            engine, gate, config.wall, config.identity.id, config.program, streams.partitions, self._quarantine.deadly,
+            config.breaker,
+        )  # fmt: skip
+        self._stops = Stops(streams.app, streams.definitions, config.kafka)
         self._outbox = Outbox(config.topology, config.wall)
         self._producer = TransactionalProducer(self._producer_config(), streams.changelog, lambda: self._is_stopping)
         self._commit_thread = ThreadPoolExecutor(1, "commit")
@@ -203,6 +209,7 @@ class JourneyWorker(Service):
         try:
             for number in numbers:
                 opened[number] = Partition(number, restorer.open(number), self.topics, self._parts)
+            self._stops.apply_to(opened)
         except BaseException:
             for partition in opened.values():
                 partition.store.close()
@@ -311,10 +318,34 @@ class JourneyWorker(Service):
         self._inbox.clear()
         offsets: dict[TP, int] = {}
         for number, partition in self._partitions.items():
-            for topic, offset in partition.next_offsets.items():
-                partition.clock.left_end(topic)
-                offsets[TP(topic, number)] = offset
+            partition.clock.lose_sight()
+            if not partition.breaker.is_open:
+                offsets |= {TP(topic, number): offset for topic, offset in partition.next_offsets.items()}
         self.app.consumer.read_from(offsets)
+
+    @Service.task
+    async def _watch_stops(self) -> None:
+        while not self.should_stop:
+            await self.sleep(LOOK_EVERY_S)
+            # Those whose stop was in Kafka before the topic is read.
+            waiting = [p for p in self._partitions.values() if p.breaker.is_open and p.breaker.tripped is None]
+            if waiting:
+                await self._release(waiting)
+
+    async def _release(self, waiting: list[Partition]) -> None:
+        """Let partitions go on that an operator has released."""
+        try:
+            stopped = await self._in(self._restore_thread, self._stops.read)
+        except Unreachable as error:
+            log.warning("stops_unknown", why=error.what)
+            return
+        async with self._turn_lock:
+            released = [p for p in waiting if p.number not in stopped and self._partitions.get(p.number) is p]
+            for partition in released:
+                partition.breaker.release()
+                log.warning("partition_released", partition=partition.number)
+            if released:
+                self._read_again()
 
     async def _cycle_unless_interrupted(self) -> None:
         try:
@@ -395,13 +426,21 @@ class JourneyWorker(Service):
             landed = await self._in(self._commit_thread, self._find_out, touched[0])
         if landed:
             reach(Failpoint.COMMITTED)
-            for partition in touched:
-                reach(Failpoint.STORE_BATCH_READY)
-                partition.written(commit.changelog.get(partition.number))
-                self._attempts.passed(partition.number, partition.next_offsets)
-                reach(Failpoint.STORE_BATCH_WRITTEN)
+            self._keep(touched, commit)
         else:
             self._drop(touched, commit)
+
+    def _keep(self, touched: list[Partition], commit: Commit) -> None:
+        stopped = [partition.number for partition in touched if partition.breaker.tripped is not None]
+        for partition in touched:
+            reach(Failpoint.STORE_BATCH_READY)
+            partition.written(commit.changelog.get(partition.number))
+            self._attempts.passed(partition.number, partition.next_offsets)
+            reach(Failpoint.STORE_BATCH_WRITTEN)
+        for number in stopped:
+            log.error("partition_stopped", partition=number, next=f"{RESUME} {number}")
+        if stopped:
+            self._read_again()  # of the others only
 
     def _find_out(self, partition: Partition) -> bool:
         """Tell whether a transaction of unknown fate landed. A new producer ends it either way; then its offsets tell."""

@@ -20,7 +20,7 @@ from msgspec import Struct
 
 from orchestrator.engine.record import Record
 from orchestrator.language.model import Streams
-from orchestrator.names import Header, Reason
+from orchestrator.names import Header, Reason, Stage
 from orchestrator.wire import framing
 from orchestrator.wire.routing import carried_types
 from orchestrator.wire.schemas import EventType, SchemaSet, SchemaSource
@@ -52,7 +52,9 @@ class Refusal(Struct, frozen=True):
 
 
 # What becomes of a record that ended the process. Replay makes the same of it: `incidents.deadly_record` tells which they were.
-DEADLY: Final = Refusal(Reason.CRASHED_WORKER, "handling the record ended the process, several times over", stage="quarantine")
+DEADLY: Final = Refusal(
+    Reason.CRASHED_WORKER, "handling the record ended the process, several times over", stage=Stage.QUARANTINE
+)
 
 
 class GateLimits(Struct, frozen=True):

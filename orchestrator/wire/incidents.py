@@ -10,11 +10,13 @@ import hashlib
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import orjson
 
 from orchestrator.engine.handling import Handling, Incident
-from orchestrator.names import Header, Reason
+from orchestrator.names import Header, Reason, Stage
 from orchestrator.wire.gate import DEFAULT_LIMITS, Message, Refusal
+from orchestrator.wire.stops import Stop
 
 KeyValueHeaders = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]
 
@@ -58,6 +60,23 @@ def incident_from_engine(
         headers.append((Header.STEP, incident.step.encode()))
     headers.append((Header.SEVERITY, incident.severity.encode()))
     return key, value, headers
+
+
+def incident_from_stop(stop: Stop, version: str) -> KeyValueHeaders:
+    """Give (key, value, headers) of the alert that a partition was stopped. Its value is a small JSON document.
+
+    It is of the worker, not of a record or a customer: the journal does not count it, replay does not make it (`is_of_breaker`).
+    """
+    text = f"more than {stop.incidents} records became incidents within {stop.window} offsets: the partition stands still"
+    headers = _context(Reason.PARTITION_STOPPED, text, Stage.BREAKER, stop.app, version)
+    headers.append((Header.INCIDENT_ID, f"{stop.topic}-{stop.partition}-{stop.offset}/stopped".encode()))
+    headers.append((Header.SEVERITY, b"critical"))
+    return None, msgspec.json.encode({"reason": Reason.PARTITION_STOPPED, "message": text, **msgspec.to_builtins(stop)}), headers
+
+
+def is_of_breaker(headers: Sequence[tuple[str, bytes | None]]) -> bool:
+    """Tell whether an incident is the alert that a partition was stopped."""
+    return dict(headers).get(Header.INCIDENT_STAGE) == Stage.BREAKER.encode()
 
 
 def incident_timestamp(message: Message, refusal: Refusal, now_ms: int) -> int:

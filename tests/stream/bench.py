@@ -9,6 +9,7 @@ from confluent_kafka import Message
 from orchestrator.engine.engine import Engine
 from orchestrator.language.model import Topology
 from orchestrator.stream.blocks import Block
+from orchestrator.stream.breaker import DEFAULT_BREAKER, BreakerLimits
 from orchestrator.stream.commit import Produce
 from orchestrator.stream.outbox import Outbox
 from orchestrator.stream.partition import Partition, Parts
@@ -34,13 +35,13 @@ STREAMS = TOPOLOGY.streams
 class Bench:
     """A partition, and what its cycles want to say."""
 
-    def __init__(self, folder: Path, topology: Topology = TOPOLOGY) -> None:
+    def __init__(self, folder: Path, topology: Topology = TOPOLOGY, breaker: BreakerLimits = DEFAULT_BREAKER) -> None:
         """A bench on the same folder goes on where the one before was closed. Streams are the shipped ones."""
         self.now = START + 400 * DAY
         self._folder = folder
         engine = ENGINE if topology is TOPOLOGY else Engine(topology)
         gate = Gate(SCHEMAS, STREAMS, engine.hears)
-        self._parts = Parts(engine, gate, lambda: self.now, "w0", "digest", STREAMS.partitions)
+        self._parts = Parts(engine, gate, lambda: self.now, "w0", "digest", STREAMS.partitions, breaker=breaker)
         self.outbox = Outbox(topology, lambda: self.now)
         self.open()
 

@@ -1,0 +1,76 @@
+"""How a worker learns which partitions stand still, and which may go on: from the definitions topic.
+
+A stop is a record there, written in the transaction of the cycle that found too many incidents, so that it outlives the worker
+and holds for whoever owns the partition next. A release is a record there, too, written by `orchestrator partitions resume`: the
+operator need not know which worker has the partition, and a worker that starts later sees both.
+
+Files in a state directory would have to be written on the right host; a group's offsets cannot be changed while it is active; a
+record among the events could not pass the stopped partition. So it is the one topic that every worker reads.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from orchestrator import kafka
+from orchestrator.errors import Unreachable
+from orchestrator.observe.logs import logger
+from orchestrator.stream import positions
+from orchestrator.stream.partition import Partition
+from orchestrator.wire.stops import Stop, StopBoard
+
+log = logger(__name__)
+
+LOOK_EVERY_S: Final = 1.0  # so often a worker that has a stopped partition looks for its release
+_END_TIMEOUT_S: Final = 30.0  # longer than another worker's open transaction may hide the end
+
+
+class Stops:
+    """Reads the definitions topic, from where it last was. Blocks; one thread at a time. Connects when first asked."""
+
+    def __init__(self, app: str, topic: str, client: Mapping[str, Any]) -> None:
+        self._app, self._topic, self._client = app, topic, client
+        self._board = StopBoard(app)
+        self._next = 0
+
+    def read(self) -> dict[int, Stop]:
+        """Give the stop of each partition that stands still as of now. Raises Unreachable."""
+        common = {
+            **self._client, "group.id": self._app, "enable.auto.commit": False, "enable.partition.eof": True,
+            "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20,
+        }  # fmt: skip
+        reader = kafka.consumer({**common, "isolation.level": "read_committed"})
+        gauge = kafka.consumer({**common, "isolation.level": "read_uncommitted"})
+        try:
+            _, high = positions.bounds(gauge, self._topic, 0)
+            if self._next < high:
+                self._read_to(reader, high)
+        finally:
+            reader.close()
+            gauge.close()
+        return self._board.stopped()
+
+    def apply_to(self, opened: Mapping[int, Partition]) -> None:
+        """Stop those of the partitions that stand still. Raises Unreachable."""
+        for number, stop in self.read().items():
+            if number in opened:
+                opened[number].breaker.open()
+                log.error("partition_stands_still", partition=number, where=f"{stop.topic}/{number}", offset=stop.offset)
+
+    def _read_to(self, reader: Any, high: int) -> None:
+        reader.assign([TopicPartition(self._topic, 0, self._next)])
+        deadline = time.monotonic() + _END_TIMEOUT_S
+        while self._next < high:
+            for message in reader.consume(500, 0.2):
+                error = message.error()
+                if error is None:
+                    self._board.read([(message.key(), message.value())])
+                elif error.code() != KafkaError._PARTITION_EOF:
+                    raise positions.unreachable(self._topic, KafkaException(error))
+                self._next = message.offset() + (error is None)
+            if time.monotonic() > deadline:
+                raise Unreachable(f"the end of {self._topic} stays out of reach", next_step="look for a hanging transaction")

@@ -1,0 +1,66 @@
+"""Stopped partitions on the wire: two keys a partition on the definitions topic, one for its last stop, one for its last release.
+
+A partition stands still where its last stop is of a later cycle than its last release. Two keys, so that compaction keeps both,
+and a release that was meant for an earlier stop cannot undo a later one.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from typing import Final, Literal
+
+import fastavro
+import msgspec
+
+from orchestrator.wire.ours import decode_ours, our_schema
+
+Kind = Literal["stopped", "released"]
+_SCHEMA: Final = "PartitionStop"
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """Why and where a partition stands still. Fields as in PartitionStop.avsc."""
+
+    app: str
+    partition: int
+    cycle: int
+    topic: str
+    offset: int
+    incidents: int
+    window: int
+    at: int
+
+
+def encode_stop(stop: Stop, kind: Kind) -> tuple[bytes, bytes]:
+    """Give key and value of a record that stops a partition, or releases it from this stop."""
+    schema = our_schema(_SCHEMA)
+    out = io.BytesIO()
+    out.write(schema.prefix)
+    fastavro.schemaless_writer(out, schema.parsed, msgspec.to_builtins(stop))
+    return f"partition/{stop.app}/{stop.partition}/{kind}".encode(), out.getvalue()
+
+
+class StopBoard:
+    """Which partitions of an app stand still, from the records of the definitions topic in their order."""
+
+    def __init__(self, app: str) -> None:
+        self._app = app
+        self._last: dict[tuple[int, str], Stop] = {}
+
+    def read(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+        """Take in (key, value) pairs; those that are not about partitions of this app are left to others."""
+        for key, value in records:
+            parts = (key or b"").decode(errors="replace").split("/")
+            if len(parts) == 4 and parts[0] == "partition" and parts[1] == self._app and value is not None:
+                stop = msgspec.convert(decode_ours(_SCHEMA, value), Stop)
+                self._last[stop.partition, parts[3]] = stop
+
+    def stopped(self) -> dict[int, Stop]:
+        """Give the stop of each partition that stands still."""
+        found = {}
+        for (partition, kind), stop in self._last.items():
+            released = self._last.get((partition, "released"))
+            if kind == "stopped" and (released is None or released.cycle < stop.cycle):
+                found[partition] = stop
+        return found
