@@ -8,11 +8,11 @@ import os
 import platform
 import sys
 
-from benchmarks import cdnow, engine, timers
+from benchmarks import cdnow, engine, restore, timers
 from tests.brokers import KafkaUnavailable, start_kafka
 from tests.brokers.kafka_process import LONG_LIVED
 
-BENCHMARKS = {engine.NAME: engine, cdnow.NAME: cdnow, timers.NAME: timers}
+BENCHMARKS = {engine.NAME: engine, cdnow.NAME: cdnow, restore.NAME: restore, timers.NAME: timers}
 DEFAULT = [engine.NAME, cdnow.NAME]  # the others take minutes
 
 

@@ -32,8 +32,8 @@ _PURCHASES = 20_000
 def run(_broker: object, repeats: int, say: Callable[[str], None]) -> dict[str, float]:
     """Measure. Gives medians, in microseconds of CPU; `loop_ns` in nanoseconds."""
     engine, schemas = Engine(Workspace.load(SHIPPED).topology), load_schemas()
-    shipped = list(_records(cohort(), schemas))
-    bought = list(_records(purchases(), schemas))[:_PURCHASES]
+    shipped = list(records(cohort(), schemas))
+    bought = list(records(purchases(), schemas))[:_PURCHASES]
     found: dict[str, list[float]] = {}
     for number in range(repeats):
         once = {"loop_ns": _loop_ns(), "unheard_event_us": _unheard_us(engine)}
@@ -45,7 +45,7 @@ def run(_broker: object, repeats: int, say: Callable[[str], None]) -> dict[str, 
     return {name: median(values) for name, values in found.items()}
 
 
-def _records(lines: Iterable[EventLine], schemas: SchemaSet) -> Iterable[Record]:
+def records(lines: Iterable[EventLine], schemas: SchemaSet) -> Iterable[Record]:
     for offset, line in enumerate(lines):
         schema = schemas.get(line.event)
         assert schema is not None, line.event

@@ -8,7 +8,8 @@
     │   ├── TopicMismatch        ORC-005  exit 4  a topic is missing or has the wrong partition count
     │   ├── PositionLost         ORC-006  exit 4  the position to read from no longer exists in the log
     │   ├── StateLocked          ORC-007  exit 4  another worker uses the state directory
-    │   └── RecordTooLarge       ORC-012  exit 4  a record is over a size limit of its topic or of the producer
+    │   ├── RecordTooLarge       ORC-012  exit 4  a record is over a size limit of its topic or of the producer
+    │   └── StoreUnusable        ORC-013  exit 4  a local store is sound, but the disk is full or does not let it be written
     ├── StoreDamaged             ORC-008  exit 1  a local store cannot be trusted; it is rebuilt from the changelog
     ├── WorkerFenced             ORC-009  exit 1  a second worker with the same id lives; this one dropped its work
     ├── BrokenInput              ORC-010  exit 1  a file of events has lines that are no events; the lines were printed
@@ -92,6 +93,12 @@ class RecordTooLarge(RefusedByState):
     """A record that must be written is over a size limit of its topic or of the producer; its cycle cannot be committed."""
 
     code = "ORC-012"
+
+
+class StoreUnusable(RefusedByState):
+    """A local store cannot be written or opened: the disk is full or refuses. Nothing is lost; Kafka has all that it lacks."""
+
+    code = "ORC-013"
 
 
 class StoreDamaged(OrchestratorError):

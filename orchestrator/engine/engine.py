@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from orchestrator.engine import handle, held, merging, redrive, timers
 from orchestrator.engine.customer import Customer
-from orchestrator.engine.document import NEVER, decode, next_due, without_timers
+from orchestrator.engine.document import NEVER, decode, due_bytes, next_due, without_timers
 from orchestrator.engine.handling import Handling, Incident
 from orchestrator.engine.identity import uuid_text
 from orchestrator.engine.program import Program
@@ -21,7 +21,7 @@ from orchestrator.engine.vicinity import ALONE, NOTE_TIMERS, Vicinity, is_note, 
 from orchestrator.language.model import Topology
 from orchestrator.names import Reason
 
-__all__ = ["NEVER", "SEMANTICS", "Customer", "Engine", "next_due"]
+__all__ = ["NEVER", "SEMANTICS", "Customer", "Engine", "due_bytes", "next_due"]
 
 SEMANTICS: Final = 1  # raised when the same history gives other decisions, actions or documents than before
 

@@ -10,25 +10,20 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 from msgspec import Struct
 
 from orchestrator import kafka
-from orchestrator.engine.engine import NEVER, next_due
 from orchestrator.errors import PositionLost, StoreDamaged, Unreachable
+from orchestrator.observe import metrics
 from orchestrator.observe.logs import logger
-from orchestrator.stream import positions
+from orchestrator.stream import changelog, positions
 from orchestrator.stream.commit import Interrupted
-from orchestrator.stream.failpoints import Failpoint, reach
 from orchestrator.stream.store import FORMAT, Identity, PartitionStore, Position, move_aside
 
 log = logger(__name__)
 
-_BATCH: Final = 20_000
-_SAY_EVERY_S: Final = 2.0
 DEFAULT_TOMBSTONES_KEPT_MS: Final = 24 * 3_600_000  # Kafka's own default of delete.retention.ms
-# How long a dead worker's open transaction may keep the end of the changelog from being read.
-STABLE_END_TIMEOUT_S: Final = 60.0
 # How long an opening outlasts brokers that are out of reach; who starts the process again tries for longer.
 REACH_TIMEOUT_S: Final = 60.0
 _PAUSE_S: Final = 1.0
@@ -54,15 +49,21 @@ class Restorer:
         self._source = source
         self._state_dir = state_dir
         self._is_stopped = is_stopped
-        common = {
-            "fetch.wait.max.ms": 20,  # the end of a log is told when a fetch finds nothing: 500 ms each by default
+        self._reader = kafka.consumer(self.reader_config(source))
+        # Sees the true end of a log.
+        self._gauge = kafka.consumer({**self.reader_config(source), "isolation.level": "read_uncommitted"})
+
+    @staticmethod
+    def reader_config(source: Source) -> dict[str, Any]:
+        """Give librdkafka's settings for the reader of changelogs; the user's may tune it, not change what it reads."""
+        return {
+            **changelog.FETCHING,
             **source.client,
             "enable.auto.commit": False,
             "auto.offset.reset": "error",
             "enable.partition.eof": True,
+            "isolation.level": "read_committed",
         }
-        self._reader = kafka.consumer({**common, "isolation.level": "read_committed"})
-        self._gauge = kafka.consumer({**common, "isolation.level": "read_uncommitted"})  # sees the true end of a log
 
     def close(self) -> None:
         """End the restoring consumers."""
@@ -72,8 +73,15 @@ class Restorer:
     def open(self, partition: int) -> PartitionStore:
         """Give the partition's store, level with Kafka, its position settled. Goes on trying for a minute while Kafka is away.
 
-        Raises Interrupted, PositionLost, Unreachable, StoreDamaged (where even a new store cannot be made).
+        Raises Interrupted, PositionLost, Unreachable, StoreUnusable, StoreDamaged (where even a new store cannot be made).
         """
+        try:
+            return self._open(partition)
+        except StoreDamaged as error:  # met while the store was written; it is marked now, and so the next opening rebuilds it
+            log.warning("store_damaged", partition=partition, why=error.what)
+        return self._open(partition)
+
+    def _open(self, partition: int) -> PartitionStore:
         deadline = time.monotonic() + REACH_TIMEOUT_S
         while True:
             # First the position: waiting for stable offsets also waits out the previous owner's transaction.
@@ -98,7 +106,8 @@ class Restorer:
 
     def _make_level(self, store: PartitionStore, where: positions.Committed | None) -> None:
         started, partition = time.monotonic(), store.identity.partition
-        restored = self._catch_up(store)
+        topic = self._source.changelog
+        restored = changelog.catch_up(self._reader, store, topic, self._changelog_bounds(partition), self._is_stopped)
         if where is not None:
             position = Position(where.cycle, where.chain, where.newest, where.sources, store.position.changelog)
             position.timers_from = store.position.timers_from
@@ -114,7 +123,7 @@ class Restorer:
 
     def _where(self, partition: int) -> positions.Committed | None:
         found = positions.committed(self._reader, self._source.topics, partition)
-        deadline = time.monotonic() + STABLE_END_TIMEOUT_S
+        deadline = time.monotonic() + changelog.STABLE_END_TIMEOUT_S
         while not self._is_stopped():
             tail = positions.journal_tail(self._reader, self._source.journal, partition)
             if found is None or not found.cycle:
@@ -149,6 +158,7 @@ class Restorer:
                 return store
             store.close()
         aside = move_aside(path)
+        metrics.STORES_REBUILT.labels(partition).inc()
         log.warning("store_rebuilt", partition=partition, why=doubt, moved_to=str(aside))
         return PartitionStore(path, identity)
 
@@ -171,75 +181,3 @@ class Restorer:
 
     def _changelog_bounds(self, partition: int) -> tuple[int, int]:
         return positions.bounds(self._gauge, self._source.changelog, partition)
-
-    def _catch_up(self, store: PartitionStore) -> int:
-        """Write the changelog from the store's offset on to its end into the store; give how many documents came.
-
-        The end is the log's true end, so that a commit whose marker is still on its way is waited for.
-        """
-        partition = store.identity.partition
-        low, target = self._changelog_bounds(partition)
-        start = max(store.position.changelog, low)
-        if start >= target:
-            return 0
-        progress = _Progress(partition, start, target)
-        self._reader.assign([TopicPartition(self._source.changelog, partition, start)])
-        try:
-            while progress.reached < target:
-                if self._is_stopped():
-                    raise Interrupted
-                reach(Failpoint.RESTORE_BATCH_READY)
-                self._batch(store, progress)
-                reach(Failpoint.RESTORE_BATCH_WRITTEN)
-        finally:
-            self._reader.unassign()
-        return progress.documents
-
-    def _batch(self, store: PartitionStore, progress: _Progress) -> None:
-        documents: dict[bytes, bytes | None] = {}
-        message: Any
-        for message in self._reader.consume(_BATCH, 0.2):
-            error = message.error()
-            if error is None:
-                documents[message.key()] = message.value()
-                progress.documents += 1
-                progress.reached = message.offset() + 1
-            elif error.code() == KafkaError._PARTITION_EOF:
-                progress.reached = max(progress.reached, message.offset())
-            else:
-                raise KafkaException(error)
-        due = [(next_due(stored), customer) for customer, stored in documents.items()]
-        # Deadlines that these documents had before stay in the calendar as stale hints: deleting them would cost a read each.
-        timers = [entry for entry in due if entry[0] != NEVER]
-        position = store.position
-        position.changelog = progress.reached
-        if timers:
-            position.timers_from = min(position.timers_from, min(timers)[0])
-        store.write(documents, (), timers, position)
-        progress.say(moved=bool(documents))
-
-
-class _Progress:
-    """How far a restore got, said now and then, and given up where nothing moves."""
-
-    def __init__(self, partition: int, start: int, target: int) -> None:
-        self.partition = partition
-        self.start = self.reached = start
-        self.target = target
-        self.documents = 0
-        self._said = self._moved = time.monotonic()
-
-    def say(self, *, moved: bool) -> None:
-        now = time.monotonic()
-        if moved:
-            self._moved = now
-        elif now - self._moved > STABLE_END_TIMEOUT_S:
-            raise Unreachable(
-                f"the changelog's end stays out of reach: {self.reached} of {self.target}",
-                where=f"partition {self.partition}",
-                next_step="look for a hanging transaction (kafka-transactions.sh find-hanging)",
-            )
-        if now - self._said > _SAY_EVERY_S:
-            self._said = now
-            done = (self.reached - self.start) / max(1, self.target - self.start)
-            log.info("restoring", partition=self.partition, documents=self.documents, done_percent=round(100 * done))
