@@ -12,6 +12,8 @@ READY := .venv/.ready
 
 # A virtual environment of another project must not be written into, nor another Python be downloaded.
 unexport VIRTUAL_ENV
+# Every command would compile the project and its libraries anew: twice the start-up time.
+unexport PYTHONDONTWRITEBYTECODE
 export UV_PYTHON_DOWNLOADS := never
 
 help: ## list the targets
@@ -47,10 +49,10 @@ format: $(READY) ## write every file in the project's style
 	@$(BIN)/python -m ruff format --quiet .
 
 test: lint ## lint, then all tests: the fast ones first, those on a real Kafka after
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto
 
 test-fast: $(READY) ## only the tests that need no real Kafka
-	@$(BIN)/python -m pytest -m "not kafka"
+	@$(BIN)/python -m pytest -n auto -m "not kafka"
 
 bench: $(READY) ## CPU an event in the engine, events a second on a real Kafka
 	@$(BIN)/python -m benchmarks
