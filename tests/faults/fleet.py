@@ -117,13 +117,15 @@ class Fleet:
         return True
 
     def _note_end(self, process: WorkerProcess) -> None:
-        said = process.tail()
-        if _ENDED_BY_A_FAILPOINT in process.log.read_text(encoding="utf-8", errors="replace"):
+        said = process.log.read_text(encoding="utf-8", errors="replace")
+        if _ENDED_BY_A_FAILPOINT in said:
             self.ends["failpoint"] += 1
         elif WorkerFenced.code in said:
             self.ends["fenced"] += 1
+        elif process.exit_code == -signal.SIGTERM and not said:
+            pass  # told to end before it had begun
         else:
-            self.troubles.append(f"{process.log.name}: ended with {process.exit_code}:\n{said}")
+            self.troubles.append(f"{process.log.name}: ended with {process.exit_code}:\n{process.tail()}")
 
     def end_all(self) -> None:
         """SIGTERM to all at once; together they have 30 s."""

@@ -107,12 +107,12 @@ _INJECT: Final[dict[Kind, Callable[[Injector, Fault], None]]] = {
 
 def until_ready(process: WorkerProcess, limit_s: float = REACH_LIMIT_S) -> bool:
     """Wait until a worker has its partitions open; False where it ended or took too long."""
-    return _until_logged(process, "worker_ready", limit_s)
+    return until_logged(process, "worker_ready", limit_s)
 
 
 def until_reached(process: WorkerProcess, limit_s: float = REACH_LIMIT_S) -> bool:
     """Wait until a worker is at its failpoint, or dead of it; False where it took too long."""
-    return _until_logged(process, "failpoint_reached", limit_s)
+    return until_logged(process, "failpoint_reached", limit_s)
 
 
 def is_stopped(pid: int) -> bool:
@@ -120,13 +120,16 @@ def is_stopped(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T"
 
 
-def _until_logged(process: WorkerProcess, event: str, limit_s: float) -> bool:
+def until_logged(process: WorkerProcess, text: str, limit_s: float, times: int = 1) -> bool:
+    """Wait until a worker's log has a text so many times; False where it ended without or took too long."""
     deadline = time.monotonic() + limit_s
-    while event not in process.log.read_text(encoding="utf-8", errors="replace"):
-        if process.exit_code is not None or time.monotonic() > deadline:
-            return event in process.log.read_text(encoding="utf-8", errors="replace")
+    while True:
+        has_ended = process.exit_code is not None  # before the log is read: its last words count
+        if process.log.read_text(encoding="utf-8", errors="replace").count(text) >= times:
+            return True
+        if has_ended or time.monotonic() > deadline:
+            return False
         time.sleep(0.05)
-    return True
 
 
 def _wait_for_end(process: WorkerProcess) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource  # type: ignore[attr-defined]
 from msgspec import Struct, field
 
 from orchestrator import kafka
@@ -18,6 +19,7 @@ from tests.checker import LiveReader, check
 from tests.checker.evidence import Topics
 from tests.contract.stage import Stage
 from tests.faults.feed import Feed
+from tests.faults.fleet import SETTINGS as WORKER_SETTINGS
 from tests.faults.fleet import Fleet
 from tests.faults.injection import Injector
 from tests.faults.schedule import Fault
@@ -25,6 +27,8 @@ from tests.faults.schedule import Fault
 JOURNEYS: Final = ("winback", "onboarding", "payment-recovery")
 QUIET_S: Final = 1.5
 SETTLE_LIMIT_S: Final = 240.0
+PROGRESS_LIMIT_S: Final = 90.0
+ASK_TIMEOUT_S: Final = 30.0
 
 Say = Callable[[str], None]
 
@@ -46,16 +50,24 @@ class Verdict(Struct):
 class Stretch:
     """Workers, a feed and a reader on topics of their own, and the faults that befall them. A context manager."""
 
-    def __init__(self, broker: Broker, folder: Path, seed: int, workers: int = 3, **feed: int) -> None:
-        """`feed` are rate and burst of the feed, see there."""
-        self.stage = Stage(broker, folder, journeys=JOURNEYS)
+    def __init__(
+        self,
+        broker: Broker,
+        folder: Path,
+        seed: int,
+        workers: int = 3,
+        settings: Iterable[str] = WORKER_SETTINGS,
+        address: str = "",
+    ) -> None:
+        """`settings` are the workers', `address` is where they find the brokers, if not where the tests do."""
+        self.stage = Stage(broker, folder, journeys=JOURNEYS, address=address)
         _let_big_records_in(self.stage)
         self._topics = Topics.of(self.stage.topology)
         self._partitions = self.stage.topology.streams.partitions
         self.reader = LiveReader(broker.bootstrap, self._topics.outputs, self._partitions)
-        self.fleet = Fleet(self.stage, workers)
+        self.fleet = Fleet(self.stage, workers, settings)
         self.injector = Injector(self.fleet, broker)
-        self.feed = Feed(self.stage, seed, **feed)
+        self.feed = Feed(self.stage, seed)
         self._gauge = kafka.consumer(
             {"bootstrap.servers": broker.bootstrap, "group.id": self.stage.topology.streams.app, "enable.auto.commit": False}
         )
@@ -69,14 +81,37 @@ class Stretch:
         self.reader.stop()
         self._gauge.close()
 
-    def lag(self) -> int:
-        """Give how many source records are not committed."""
-        parts = [TopicPartition(topic, number) for topic in self._topics.sources for number in range(self._partitions)]
-        lag = 0
-        for part in self._gauge.committed(parts, timeout=30):
-            low, high = self._gauge.get_watermark_offsets(part, timeout=30)
-            lag += high - max(low, part.offset)
-        return lag
+    def committed(self) -> int | None:
+        """Give how many source records are committed, None while no broker tells."""
+        try:
+            return sum(max(part.offset, 0) for part in self._positions())
+        except KafkaException:
+            return None
+
+    def wait_for_progress(self, records: int = 200) -> None:
+        """Wait until so many more source records are committed."""
+        deadline, goal = time.monotonic() + PROGRESS_LIMIT_S, 0
+        while not goal or (self.committed() or 0) < goal:
+            assert time.monotonic() < deadline, f"{records} records were not handled in {PROGRESS_LIMIT_S:.0f} s"
+            time.sleep(0.1)
+            before = None if goal else self.committed()
+            goal = goal if before is None else before + records
+
+    def lag(self) -> int | None:
+        """Give how many source records are not committed, None while no broker tells."""
+        try:
+            ends = [self._gauge.get_watermark_offsets(part, timeout=ASK_TIMEOUT_S) for part in self._places()]
+            positions = self._positions()
+        except KafkaException:
+            return None
+        return sum(high - max(low, part.offset) for (low, high), part in zip(ends, positions, strict=True))
+
+    def _places(self) -> list[TopicPartition]:
+        return [TopicPartition(topic, number) for topic in self._topics.sources for number in range(self._partitions)]
+
+    def _positions(self) -> list[TopicPartition]:
+        found: list[TopicPartition] = self._gauge.committed(self._places(), timeout=ASK_TIMEOUT_S)
+        return found
 
     def settle(self) -> float:
         """Let the work go on undisturbed until nothing is left to do and for a moment nothing is done; give the seconds."""
@@ -85,17 +120,21 @@ class Stretch:
         while time.monotonic() - moved < QUIET_S:
             time.sleep(0.25)
             self.fleet.tend()
-            state = (self.lag(), self._journal_ends())
-            if state != before or state[0]:
+            lag = self.lag()
+            state = (lag, self._journal_ends() if lag == 0 else [])
+            if state != before or lag != 0:
                 before, moved = state, time.monotonic()
             if moved - started > SETTLE_LIMIT_S:
-                self.fleet.troubles.append(f"{state[0]} records are not handled {SETTLE_LIMIT_S:.0f} s after the last fault")
+                self.fleet.troubles.append(f"{lag} records are not handled {SETTLE_LIMIT_S:.0f} s after the last fault")
                 break
         return time.monotonic() - started
 
     def _journal_ends(self) -> list[int]:
         journal = self._topics.journal
-        return [self._gauge.get_watermark_offsets(TopicPartition(journal, n), timeout=30)[1] for n in range(self._partitions)]
+        return [
+            self._gauge.get_watermark_offsets(TopicPartition(journal, n), timeout=ASK_TIMEOUT_S)[1]
+            for n in range(self._partitions)
+        ]
 
     def end(self) -> Verdict:
         """Stop feeding, wait until all is done, stop the workers, and judge."""
@@ -112,23 +151,14 @@ class Stretch:
 
 
 def _let_big_records_in(stage: Stage) -> None:
-    """Two of the broken payloads are larger than a topic takes by default; the gate is what shall refuse them."""
-    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
-
-    resources = [
-        ConfigResource(
-            ConfigResource.Type.TOPIC,
-            stage.events,
-            incremental_configs=[ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)],
-        )
-        for name, value in _BIG.items()
-    ]
-    client: Any = kafka.admin({"bootstrap.servers": stage.broker.bootstrap})
-    for resource in resources:
-        client.incremental_alter_configs([resource])[resource].result(30)
+    """Some of the broken payloads are larger or later than a topic takes by default; the gate is what shall refuse them."""
+    entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in _LENIENT.items()]
+    resource = ConfigResource(ConfigResource.Type.TOPIC, stage.events, incremental_configs=entries)
+    client = kafka.admin({"bootstrap.servers": stage.broker.bootstrap})
+    client.incremental_alter_configs([resource])[resource].result(ASK_TIMEOUT_S)
 
 
-_BIG: Final = {
+_LENIENT: Final = {
     "max.message.bytes": str(FEED_SETTINGS["message.max.bytes"]),
     "message.timestamp.after.max.ms": str(1 << 60),
 }
@@ -142,7 +172,9 @@ def run_stretch(broker: Broker, folder: Path, seed: int, workers: int, faults: S
             began = time.monotonic()
             stretch.injector.inject(fault)
             took = time.monotonic() - began
-            say(f"round {number:>3}  {fault.told():<60} {took:5.1f} s  sent {stretch.feed.sent:>7,}  lag {stretch.lag():>6,}")
+            lag = stretch.lag()
+            behind = "    no answer" if lag is None else f"  lag {lag:>6,}"
+            say(f"round {number:>3}  {fault.told():<66} {took:5.1f} s  sent {stretch.feed.sent:>7,}{behind}")
             if stretch.fleet.troubles:
                 break
         verdict = stretch.end()
