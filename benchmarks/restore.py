@@ -84,7 +84,8 @@ def _fill(stage: Stage) -> tuple[int, float]:
         producer.begin_transaction()
         for number in keys:
             value = shipped[number % len(shipped)]
-            producer.produce(streams.changelog, value, b"%08x-customer" % (number * 2_654_435_761 % (1 << 32)), number % PARTITIONS)
+            customer = b"%08x-customer" % (number * 2_654_435_761 % (1 << 32))
+            producer.produce(streams.changelog, value, customer, number % PARTITIONS)
         for partition in range(PARTITIONS):
             value = encode_journal(JournalRecord(1, "w", "p", partition, 0, [], {stage.events: 0}, previous=0))
             producer.produce(streams.journal, value, b"%d" % partition, partition)

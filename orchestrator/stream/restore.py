@@ -77,7 +77,7 @@ class Restorer:
         """
         try:
             return self._open(partition)
-        except StoreDamaged as error:  # met while the store was written; it is marked now, and so the next opening rebuilds it
+        except StoreDamaged as error:  # met while it was made level; it is marked now, so that the next opening rebuilds it
             log.warning("store_damaged", partition=partition, why=error.what)
         return self._open(partition)
 
@@ -118,6 +118,7 @@ class Restorer:
             for topic in self._source.topics
         }
         store.write({}, (), (), position)
+        store.earliest_due(position.timers_from)  # damage in the calendar is met here, where a rebuild is at hand
         seconds = time.monotonic() - started
         log.info("partition_open", partition=partition, cycle=position.cycle, restored=restored, seconds=round(seconds, 2))
 

@@ -25,7 +25,7 @@ from msgspec import Struct
 
 from orchestrator import kafka
 from orchestrator.engine.engine import Engine
-from orchestrator.errors import TopicMismatch, Unreachable, WorkerFenced
+from orchestrator.errors import StoreDamaged, TopicMismatch, Unreachable, WorkerFenced
 from orchestrator.language.model import Topology
 from orchestrator.observe.logs import logger
 from orchestrator.stream import positions
@@ -358,6 +358,13 @@ class JourneyWorker(Service):
             self._let_go()
             await self._in(self._commit_thread, self._producer.close)
             self.app.consumer.join_anew(error)
+        except StoreDamaged as error:
+            log.error("store_damaged", where=error.where, next="nothing: it is moved aside and rebuilt from Kafka")
+            self._outbox.take()  # this cycle is dropped, or Kafka has it: all stores are brought level with that
+            self._let_go()
+            self.app.consumer.read_from({})
+            if self._may_open:  # else a revocation waits for this cycle to end
+                self.open_partitions(self.app.consumer.assignment())
 
     async def _cycle(self) -> None:
         started, handled = monotonic(), 0
@@ -388,14 +395,17 @@ class JourneyWorker(Service):
             seen.add(block.partition)
 
     def _handle_blocks(self) -> int:
-        """Handle what is in the inbox, at most one block a partition, and give the number of records."""
-        handled, later, seen = 0, [], set()
+        """Handle what is in the inbox, up to some thousands, and give the number of records.
+
+        All of it: while timers fire, turns are long and blocks small, and records would come faster than one block a turn leaves.
+        """
+        handled, later, held = 0, list[Block](), set[int]()
         while self._inbox and handled < MAX_TURN_RECORDS:
             block = self._inbox.popleft()
-            if block.partition in seen or self._quarantine.awaits(block):
+            if block.partition in held or self._quarantine.awaits(block):
+                held.add(block.partition)
                 later.append(block)
                 continue
-            seen.add(block.partition)
             reach(Failpoint.BLOCK_TAKEN)
             partition = self._partitions.get(block.partition)
             if partition is not None:
@@ -482,6 +492,7 @@ class JourneyWorker(Service):
             # The group has moved on: reading stops until it tells this worker what is its own again.
             self.app.consumer.read_from({})
             self._let_go()
+            self.app.consumer.left_group()
         else:
             self._read_again()
 
