@@ -275,3 +275,18 @@ def test_t8_in_a_backlog_of_records_every_cycle_still_fires_a_batch_of_timers(tm
             assert records > 4 * timers
     finally:
         crowd.close()
+
+
+@pytest.mark.usefixtures("few")
+def test_t8_records_that_come_in_many_small_blocks_are_not_left_behind_by_timers(tmp_path: Path) -> None:
+    crowd = Crowd(tmp_path, crowd=600, a_turn=1)
+    try:
+        for _ in range(20):
+            crowd.worker._inbox.append(block(*crowd._more(), at_end=True))
+            crowd.worker._inbox.append(block(at_end=True))
+        crowd.cycle()
+        first_batch = crowd.order[: 21 + worker_module.FIRES_A_TURN]
+        assert first_batch.count("record") == 21, "all that had come is handled before the first batch of timers"
+        assert not crowd.worker._inbox
+    finally:
+        crowd.close()
