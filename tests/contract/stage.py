@@ -82,9 +82,14 @@ class Stage:
         journeys: Sequence[str] = ("winback",),
         partitions: int = 4,
         own: Mapping[str, str] | None = None,
+        address: str = "",
     ) -> None:
-        """`own` has files of the test's own by their path among the topologies, instead of shipped ones or beside them."""
+        """`own` has files of the test's own by their path among the topologies, instead of shipped ones or beside them.
+
+        `address` is where workers find the brokers, if not where the tests do.
+        """
         self.broker = broker
+        self._address = address or broker.bootstrap
         self.folder = folder
         self.topologies = folder / "topologies"
         self._write_topologies(journeys, partitions, own or {})
@@ -132,7 +137,7 @@ class Stage:
         """Start a worker; the same name again is the same worker, with its state."""
         worker = WorkerProcess(
             [
-                "--topologies", str(self.topologies), "--bootstrap-server", self.broker.bootstrap,
+                "--topologies", str(self.topologies), "--bootstrap-server", self._address,
                 "--state-dir", str(self.state_of(name)), "--worker-id", name, *more,
             ],
             self.folder / f"{name}-{len(self._workers)}.log",
