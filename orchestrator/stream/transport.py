@@ -41,6 +41,7 @@ BLOCK_RECORDS: Final = 4000
 MAX_OUTSTANDING: Final = 20_000
 SERVE_S: Final = 1.0  # yet so often librdkafka is polled all the same: it tells of errors and lost partitions only then
 _IDLE_S: Final = 0.05
+TOLD_S: Final = 6.0  # two heartbeats: after a refusal they tell of a new generation, if there is one
 CALM_S: Final = 1.0  # without an error for so long, the brokers count as back
 SAY_EVERY_S: Final = 10.0
 
@@ -210,6 +211,14 @@ class Consumer(base.Consumer):
         if not self._is_fenced:
             self._is_fenced = True
             self._commands.put(partial(self._join_anew, error))
+
+    def left_group(self) -> None:
+        """Note that the group refused this worker's offsets. It tells what is this worker's own next; else that is asked for."""
+        self.app.loop.call_later(TOLD_S, self._join_unless_told, self._generation)
+
+    def _join_unless_told(self, generation: int) -> None:
+        if self._owned and generation == self._generation and not self._is_stopping:
+            self.join_anew(WorkerFenced("the group refused the offsets, and has told nothing since", is_own_doing=True))
 
     def _join_anew(self, error: WorkerFenced) -> None:
         """Drop everything and join anew.
