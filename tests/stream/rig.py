@@ -1,0 +1,115 @@
+"""A worker without its loop: two partitions on a real broker, cycles by hand, and producers that lose answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Event
+from types import SimpleNamespace
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from faust.types import TP
+
+from orchestrator.errors import WorkerFenced
+from orchestrator.stream.identity import WorkerIdentity
+from orchestrator.stream.worker import JourneyWorker, WorkerConfig
+from orchestrator.wire.schemas import load_schemas
+from tests.contract.stage import Stage
+from tests.stream.bench import DAY, START, block
+
+NO_ANSWER = KafkaException(KafkaError(KafkaError._TRANSPORT, "the answer was lost"))
+
+
+class Lossy:
+    """A producer that loses the answer to one commit, before the request went out or after the broker did it."""
+
+    def __init__(self, producer: Any, *, after: bool) -> None:
+        self._producer = producer
+        self._after = after
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._producer, name)
+
+    def commit_transaction(self, timeout: float) -> None:
+        if self._after:
+            self._producer.commit_transaction(timeout)
+        raise NO_ANSWER
+
+
+class Stuck(Lossy):
+    """A producer whose sending of offsets never comes back, as librdkafka's when the group's coordinator was struck off."""
+
+    def __init__(self, producer: Any) -> None:
+        super().__init__(producer, after=False)
+        self.let_go = Event()
+
+    def send_offsets_to_transaction(self, *_: Any) -> None:
+        self.let_go.wait()
+
+
+class FakeApp:
+    """The little that a worker asks of its app while it commits."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self._client = Consumer({**config, "group.id": config["group.id"]})
+        self.read_from: list[dict[TP, int]] = []
+        self.fenced: list[WorkerFenced] = []
+        self.consumer = SimpleNamespace(
+            group_metadata=self._client.consumer_group_metadata(), epoch=0, lost_sight=False, read_from=self.reads, handled=print,
+            join_anew=self.fenced.append, left_group=lambda: None,
+        )  # fmt: skip
+        self.should_stop = False
+
+    def reads(self, offsets: dict[TP, int]) -> None:
+        self.read_from.append(dict(offsets))
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class Rig:
+    """A worker without its loop: two partitions opened on a real broker, cycles by hand."""
+
+    def __init__(self, stage: Stage, folder: Path) -> None:
+        self.stage = stage
+        kafka = {"bootstrap.servers": stage.broker.bootstrap}
+        streams = stage.topology.streams
+        self.app = FakeApp({**kafka, "group.id": streams.app})
+        self.identity = WorkerIdentity(folder, "w0")
+        self.worker = JourneyWorker(self.app, WorkerConfig(stage.topology, load_schemas(), "p", kafka, self.identity, "c"))
+        self.worker._may_open = True
+        self.worker._producer.open()
+        self.partitions = self.worker._restore([0, 1])
+        self.worker._partitions = self.partitions
+
+    def handle(self, offset: int) -> None:
+        """One purchase on each of the partitions."""
+        schema = load_schemas().get("purchase.made")
+        assert schema is not None
+        for number, partition in self.partitions.items():
+            customer, at = f"c{number}", START + offset * DAY
+            value = schema.encode(customer, f"e{number}-{offset}", at, {"quantity": 1, "price": 9.5})
+            record = Message(
+                topic=self.stage.events, partition=number, offset=offset, key=customer.encode(), value=value, timestamp=(1, at)
+            )
+            found = block(record, topic=self.stage.events)
+            found.partition = number
+            partition.handle(found, self.worker._outbox)
+
+    async def commit(self) -> None:
+        await self.worker._commit(list(self.partitions.values()))
+
+    def lose_the_answer(self, *, after: bool) -> None:
+        self.worker._producer._producer = Lossy(self.worker._producer._producer, after=after)
+
+    @property
+    def cycles(self) -> list[int]:
+        return [partition.store.position.cycle for partition in self.partitions.values()]
+
+    def close(self) -> None:
+        for partition in self.worker._partitions.values():
+            partition.store.close()
+        self.app.close()
+        self.identity.release()
+        self.worker._commit_thread.shutdown()
+        self.worker._restore_thread.shutdown()
