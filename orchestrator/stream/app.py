@@ -10,9 +10,10 @@ from typing import Any
 import faust
 from faust.types import StreamT
 
+from orchestrator.stream.config import WorkerConfig
 from orchestrator.stream.customers import CustomerTable, CustomerTables
 from orchestrator.stream.ending import bound_the_stop
-from orchestrator.stream.worker import JourneyWorker, WorkerConfig
+from orchestrator.stream.worker import JourneyWorker
 
 SESSION_TIMEOUT_S = 10
 

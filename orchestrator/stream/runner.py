@@ -22,10 +22,10 @@ from orchestrator.observe.logs import logger
 from orchestrator.settings import Settings, client_config
 from orchestrator.stream.app import JourneyApp
 from orchestrator.stream.breaker import BreakerLimits
+from orchestrator.stream.config import WorkerConfig
 from orchestrator.stream.ending import bound_the_stop, on_signals
 from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.restore import DEFAULT_TOMBSTONES_KEPT_MS
-from orchestrator.stream.worker import WorkerConfig
 from orchestrator.wire.gate import GateLimits
 from orchestrator.wire.schemas import load_schemas
 from orchestrator.workspace import Workspace

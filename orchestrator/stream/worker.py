@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from threading import Thread
@@ -21,18 +20,15 @@ from typing import Any, Final
 from confluent_kafka import TopicPartition
 from faust.types import TP
 from mode import Service
-from msgspec import Struct
 
 from orchestrator import kafka
 from orchestrator.engine.engine import Engine
 from orchestrator.errors import StoreDamaged, TopicMismatch, Unreachable, WorkerFenced
-from orchestrator.language.model import Topology
 from orchestrator.observe.logs import logger
 from orchestrator.stream import positions
 from orchestrator.stream.attempts import Attempts
 from orchestrator.stream.blocks import Block
-from orchestrator.stream.breaker import DEFAULT_BREAKER, BreakerLimits
-from orchestrator.stream.clock import TICK_S, WallClock, wall_ms
+from orchestrator.stream.clock import TICK_S
 from orchestrator.stream.commit import (
     ENOUGH_BYTES,
     INIT_TIMEOUT_S,
@@ -42,17 +38,16 @@ from orchestrator.stream.commit import (
     Outcome,
     TransactionalProducer,
 )
+from orchestrator.stream.config import WorkerConfig
 from orchestrator.stream.failpoints import Failpoint, reach
-from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.outbox import Outbox
 from orchestrator.stream.partition import Partition, Parts
 from orchestrator.stream.quarantine import Quarantine
-from orchestrator.stream.restore import DEFAULT_TOMBSTONES_KEPT_MS, Restorer, Source
+from orchestrator.stream.restore import Restorer, Source
 from orchestrator.stream.stops import LOOK_EVERY_S, Stops
 from orchestrator.stream.trial import Brief, schemas_of
 from orchestrator.stream.watchdog import Watchdog
-from orchestrator.wire.gate import DEFAULT_LIMITS, Gate, GateLimits
-from orchestrator.wire.schemas import SchemaSet
+from orchestrator.wire.gate import Gate
 
 log = logger(__name__)
 
@@ -64,24 +59,6 @@ FEW_RECORDS: Final = 500  # in one turn; with more of them there is a backlog of
 STALL_MS: Final = 2000
 RETRY_S: Final = 1.0
 RESUME: Final = "see why, then: orchestrator partitions resume"
-
-
-class WorkerConfig(Struct, frozen=True):
-    """What a worker needs to know. `kafka` are librdkafka settings common to all clients."""
-
-    topology: Topology
-    schemas: SchemaSet
-    program: str
-    kafka: Mapping[str, Any]
-    identity: WorkerIdentity
-    cluster: str
-    advertised: str = ""
-    commit_interval_s: float = 0.1
-    limits: GateLimits = DEFAULT_LIMITS
-    breaker: BreakerLimits = DEFAULT_BREAKER
-    tombstones_kept_ms: int = DEFAULT_TOMBSTONES_KEPT_MS
-    stuck_after_s: float = 60.0
-    wall: WallClock = wall_ms
 
 
 class JourneyWorker(Service):

@@ -11,8 +11,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from faust.types import TP
 
 from orchestrator.errors import WorkerFenced
+from orchestrator.stream.config import WorkerConfig
 from orchestrator.stream.identity import WorkerIdentity
-from orchestrator.stream.worker import JourneyWorker, WorkerConfig
+from orchestrator.stream.worker import JourneyWorker
 from orchestrator.wire.schemas import load_schemas
 from tests.contract.stage import Stage
 from tests.stream.bench import DAY, START, block

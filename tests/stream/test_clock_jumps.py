@@ -17,10 +17,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orchestrator.language.model import Topology
+from orchestrator.observe import metrics
+from orchestrator.stream import lateness
 from orchestrator.stream import worker as worker_module
 from orchestrator.stream.clock import TIMER_GRACE_MS
+from orchestrator.stream.config import WorkerConfig
 from orchestrator.stream.identity import WorkerIdentity
-from orchestrator.stream.worker import JourneyWorker, WorkerConfig
+from orchestrator.stream.worker import JourneyWorker
 from orchestrator.wire.handlings import decode_handling
 from orchestrator.workspace import Workspace
 from tests.stream.bench import NUMBER, SCHEMAS, SHIPPED, START, STREAMS, Bench, block, purchase, to
@@ -290,3 +293,22 @@ def test_t8_records_that_come_in_many_small_blocks_are_not_left_behind_by_timers
         assert not crowd.worker._inbox
     finally:
         crowd.close()
+
+
+def test_t5_i9_lateness_is_measured_and_told_where_it_is_more_than_a_moment(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[dict[str, Any]] = []
+    monkeypatch.setattr(lateness.log, "warning", lambda event, **fields: told.append({"event": event, **fields}))
+    shown = metrics.TIMER_LATENESS.labels(NUMBER)._value
+    account.buy("a")
+    account.commit()
+    account.jump(FIRST + TIMER_GRACE_MS + 50)
+    assert account.fire(1) == 1
+    assert shown.get() == pytest.approx(0.05)
+    assert told == []
+    account.commit()
+    account.jump(SECOND + HOUR)
+    assert account.fire(1) == 1
+    assert shown.get() == pytest.approx(3600.05)
+    assert told == [{"event": "timers_late", "partition": NUMBER, "seconds": pytest.approx(3600, abs=0.2), "timers": 1}]

@@ -16,8 +16,9 @@ from msgspec.structs import replace
 from orchestrator.stream import worker as worker_module
 from orchestrator.stream.blocks import Block
 from orchestrator.stream.clock import TIMER_GRACE_MS
+from orchestrator.stream.config import WorkerConfig
 from orchestrator.stream.identity import WorkerIdentity
-from orchestrator.stream.worker import JourneyWorker, WorkerConfig
+from orchestrator.stream.worker import JourneyWorker
 from tests.stream.bench import NUMBER, SCHEMAS, START, TOPOLOGY, Bench, block, purchase
 
 NOWHERE = {"bootstrap.servers": "127.0.0.1:1"}

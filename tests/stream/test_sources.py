@@ -11,9 +11,10 @@ import pytest
 from faust.types import TP
 
 from orchestrator.errors import TopicMismatch
+from orchestrator.stream.config import WorkerConfig
 from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.sources import GONE_AFTER_S, LOOK_EVERY_S, SourceWatch
-from orchestrator.stream.worker import JourneyWorker, WorkerConfig
+from orchestrator.stream.worker import JourneyWorker
 from tests.stream.bench import SCHEMAS, TOPOLOGY
 
 EVENTS, OUTCOMES, OTHER = "customer.events", "journeys.outcomes", "journeys.journal"

@@ -1,0 +1,34 @@
+"""What a worker is told at its start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from orchestrator.language.model import Topology
+from orchestrator.stream.breaker import DEFAULT_BREAKER, BreakerLimits
+from orchestrator.stream.clock import WallClock, wall_ms
+from orchestrator.stream.identity import WorkerIdentity
+from orchestrator.stream.restore import DEFAULT_TOMBSTONES_KEPT_MS
+from orchestrator.wire.gate import DEFAULT_LIMITS, GateLimits
+from orchestrator.wire.schemas import SchemaSet
+
+
+class WorkerConfig(Struct, frozen=True):
+    """What a worker needs to know. `kafka` are librdkafka settings common to all clients."""
+
+    topology: Topology
+    schemas: SchemaSet
+    program: str
+    kafka: Mapping[str, Any]
+    identity: WorkerIdentity
+    cluster: str
+    advertised: str = ""
+    commit_interval_s: float = 0.1
+    limits: GateLimits = DEFAULT_LIMITS
+    breaker: BreakerLimits = DEFAULT_BREAKER
+    tombstones_kept_ms: int = DEFAULT_TOMBSTONES_KEPT_MS
+    stuck_after_s: float = 60.0
+    wall: WallClock = wall_ms
