@@ -138,13 +138,14 @@ def test_a_second_worker_of_the_same_name_ends_the_first_with_orc_009(stage_on_k
     stage._workers.remove(first)
     stage.produce(some_purchases(200))
     try:
-        status = first.wait(25)
+        status = first.wait(60)  # it looks for as long as a dead member would be shown
     finally:
         first.end()
     said = first.tail()
     assert status == 1, said
     assert "ORC-009" in said
-    stage.wait_until("the second has partitions", lambda: "worker_ready" in second.tail())
+    stage.wait_until("the second has partitions", lambda: "worker_ready" in second.log.read_text())
+    assert "fenced" not in second.log.read_text()
 
 
 def test_t6_a_broker_killed_and_started_again_costs_nothing(kafka_alone: KafkaBroker, tmp_path: Path) -> None:
@@ -179,12 +180,16 @@ def test_t6_a_worker_fenced_by_itself_after_a_broker_was_away_joins_anew(kafka_a
     kafka_alone.start()
     assigned: list[Any] = []
     twin = Consumer(
-        {"bootstrap.servers": kafka_alone.bootstrap, "group.id": stage.topology.streams.app, "group.instance.id": "w0"}
-    )
+        {
+            "bootstrap.servers": kafka_alone.bootstrap, "group.id": stage.topology.streams.app, "group.instance.id": "w0",
+            "session.timeout.ms": 6000,
+        }
+    )  # fmt: skip
     twin.subscribe([stage.events], on_assign=lambda _, parts: assigned.append(parts))
     try:
         _until(lambda: twin.poll(0.2) is not None or bool(assigned), 30)
-        _until(lambda: "joining_anew" in worker.log.read_text(), 30)
+        _until(lambda: '"fenced"' in worker.log.read_text(), 30)
+        assert "joining_anew" not in worker.log.read_text()
     finally:
         twin.close()
     more = stage.produce([EventLine(1_000_000_000_000, "late", "account.closed", "x", {})])

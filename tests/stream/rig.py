@@ -101,7 +101,11 @@ class Rig:
         await self.worker._commit(list(self.partitions.values()))
 
     def lose_the_answer(self, *, after: bool) -> None:
-        self.worker._producer._producer = Lossy(self.worker._producer._producer, after=after)
+        self.spoil(Lossy(self.worker._producer._producer, after=after))
+
+    def spoil(self, client: Any) -> None:
+        """Let the next cycle go through this client, however slow the one before was."""
+        self.worker._producer._producer, self.worker._producer._is_worn = client, False
 
     @property
     def cycles(self) -> list[int]:

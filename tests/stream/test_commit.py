@@ -69,7 +69,7 @@ def test_t6_a_sending_of_offsets_that_never_ends_is_given_up_and_the_cycle_done_
     stuck = Stuck(rig.worker._producer._producer)
 
     def stick() -> None:
-        rig.worker._producer._producer = stuck
+        rig.spoil(stuck)
 
     async def again() -> None:
         await _two_cycles(rig, stick)
