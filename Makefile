@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format bench clean
+.PHONY: help setup demo test test-fast lint format faults bench clean
 .NOTPARALLEL:
 
 # A virtual environment of another project must not be written into, nor another Python be downloaded.
@@ -53,6 +53,9 @@ test: lint ## lint, then all tests: the fast ones first, those on a real Kafka a
 
 test-fast: $(READY) ## only the tests that need no real Kafka
 	@$(BIN)/python -m pytest -n auto -m "not kafka"
+
+faults: $(READY) ## real workers and a real Kafka under random faults, about 10 minutes; see docs/reliability.md
+	@$(BIN)/python -m tests.faults --rounds 40 --faults kill,stop,rebalance,failpoints,broker
 
 bench: $(READY) ## CPU an event in the engine, events a second on a real Kafka
 	@$(BIN)/python -m benchmarks

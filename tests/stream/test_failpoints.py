@@ -115,3 +115,8 @@ def test_every_point_is_reached_in_one_place_of_the_room() -> None:
     sources = "".join(path.read_text(encoding="utf-8") for path in STREAM.glob("*.py") if path.name != "failpoints.py")
     named = re.findall(r"Failpoint\.([A-Z_]+)", sources)
     assert sorted(named) == sorted(point.name for point in Failpoint)
+
+
+def test_every_point_is_explained_in_the_documents() -> None:
+    told = (STREAM.parents[1] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| `(\w+)` \|", told, re.MULTILINE)[: len(Failpoint)] == list(Failpoint)
