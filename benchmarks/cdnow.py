@@ -73,9 +73,9 @@ def _once(broker: Broker, folder: Path) -> Figures:
         floor_s = _read_and_decode(broker.bootstrap, stage.events, stage.topology.streams.partitions)
         worker = stage.worker()
         stage.wait_until("the worker is ready", lambda: READY in worker.log.read_text(encoding="utf-8"))
-        starting_s = _cpu_seconds(worker)
+        starting_s = cpu_seconds(worker)
         wait_for_all(stage, records)
-        cpu_s = _cpu_seconds(worker) - starting_s
+        cpu_s = cpu_seconds(worker) - starting_s
         assert worker.stop() == 0
         assert_as_the_oracle_says(stage)
         return _figures(stage, worker, records, floor_s, cpu_s)
@@ -112,7 +112,8 @@ def _ready_at(worker: WorkerProcess) -> float:
     raise AssertionError("the worker never became ready")
 
 
-def _cpu_seconds(worker: WorkerProcess) -> float:
+def cpu_seconds(worker: WorkerProcess) -> float:
+    """Give the processor time that the worker has taken so far, of all its threads."""
     fields = Path(f"/proc/{worker.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100
 

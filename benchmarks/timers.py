@@ -21,6 +21,7 @@ from uuid import UUID
 from confluent_kafka import Consumer, Producer, TopicPartition
 from msgspec import Struct
 
+from benchmarks.cdnow import cpu_seconds
 from orchestrator.engine.engine import Customer, Engine
 from orchestrator.engine.identity import instance_id, uuid_text
 from orchestrator.engine.record import Record
@@ -77,10 +78,12 @@ states:
 
 
 class Pending(Struct):
-    """What the comparison found. Rates in events a second, memory in bytes."""
+    """What the comparison found. Rates in events a second, processor time in seconds an event, memory in bytes."""
 
     rate_without: float
     rate_with: float
+    cpu_without: float
+    cpu_with: float
     memory_without: int
     memory_with: int
 
@@ -89,6 +92,7 @@ class Firing(Struct):
     """What the firing found. Times in seconds."""
 
     seconds: float
+    cpu: float
     latencies: list[float]
     fired: list[bytes]
 
@@ -105,7 +109,7 @@ def run(broker: Broker, repeats: int, say: Callable[[str], None], customers: int
             pending = _compare((without, ready[0]), (stage, ready[1]), due, say)
             assert ready[0].stop() == 0
             say(f"  {due / 1000 - time.time():.0f} s left until all fall due")
-            firing = _fire(stage, seen, due, customers)
+            firing = _fire(stage, ready[1], seen, due, customers)
             memory = _memory(ready[1])
             assert ready[1].stop() == 0
             _check(firing.fired + [value for key, value, _ in seen.rest() if key.startswith(b"c")], due, instances)
@@ -117,6 +121,7 @@ def run(broker: Broker, repeats: int, say: Callable[[str], None], customers: int
         "timers": customers,
         "fired_after_s": firing.seconds,
         "fired_per_s": customers / firing.seconds,
+        "worker_cpu_us_per_timer": firing.cpu / customers * 1e6,
         "other_events": len(firing.latencies),
         "other_event_median_s": median(firing.latencies),
         "other_event_p99_s": p99,
@@ -124,6 +129,8 @@ def run(broker: Broker, repeats: int, say: Callable[[str], None], customers: int
         "rate_without_pending_per_s": pending.rate_without,
         "rate_with_pending_per_s": pending.rate_with,
         "rate_ratio": pending.rate_with / pending.rate_without,
+        "cpu_us_per_event_without": pending.cpu_without * 1e6,
+        "cpu_us_per_event_with": pending.cpu_with * 1e6,
         "memory_of_pending_mb": (pending.memory_with - pending.memory_without) / 1e6,
         "memory_after_firing_mb": memory / 1e6,
     }
@@ -187,27 +194,29 @@ def _compare(
     without: tuple[Stage, WorkerProcess], loaded: tuple[Stage, WorkerProcess], due: int, say: Callable[[str], None]
 ) -> Pending:
     """Take turns for as long as there is time before `due`, which a busy machine may not leave: then there are no figures."""
-    rates: dict[str, list[float]] = {}
+    found: dict[str, list[tuple[float, float]]] = {}
     for turn in range(_TURNS):
         if time.time() + _CALM_S > due / 1000:
             break
-        for name, (stage, _) in {"without": without, "with": loaded}.items():
-            rates.setdefault(name, []).append(_rate(stage, turn))
-        say(f"  {turn + 1}/{_TURNS}: " + ", ".join(f"{name} {found[-1]:,.0f} events/s" for name, found in rates.items()))
-    if not rates:
-        return Pending(nan, nan, 0, 0)
-    return Pending(median(rates["without"]), median(rates["with"]), _memory(without[1]), _memory(loaded[1]))
+        for name, (stage, worker) in {"without": without, "with": loaded}.items():
+            found.setdefault(name, []).append(_rate(stage, worker, turn))
+        say(f"  {turn + 1}/{_TURNS}: " + ", ".join(f"{name} {rates[-1][0]:,.0f} events/s" for name, rates in found.items()))
+    if not found:
+        return Pending(nan, nan, nan, nan, 0, 0)
+    rate, cpu = ({name: median(each[n] for each in turns) for name, turns in found.items()} for n in (0, 1))
+    return Pending(rate["without"], rate["with"], cpu["without"], cpu["with"], _memory(without[1]), _memory(loaded[1]))
 
 
-def _rate(stage: Stage, turn: int) -> float:
-    """Produce events of customers who have nothing else, and give how many were handled a second."""
+def _rate(stage: Stage, worker: WorkerProcess, turn: int) -> tuple[float, float]:
+    """Produce events of customers who have nothing else; give how many were handled a second, and the processor time of each."""
     seen = _Seen(stage)
-    now = time.time_ns() // 1_000_000
-    began = time.monotonic()
+    now, left = time.time_ns() // 1_000_000, _UNRELATED
+    began, cpu = time.monotonic(), cpu_seconds(worker)
     stage.produce(EventLine(now, f"u{n}", "auth.login", f"u{turn}-{n}", {"device": "app"}) for n in range(_UNRELATED))
-    rate = sum(1 for _ in seen.decisions(_UNRELATED)) / (time.monotonic() - began)
-    assert not list(seen.rest())
-    return rate
+    while left:
+        left -= sum(key.startswith(b"u") for key, _, _ in seen.decisions(left))
+    seen.close()
+    return _UNRELATED / (time.monotonic() - began), (cpu_seconds(worker) - cpu) / _UNRELATED
 
 
 def _memory(worker: WorkerProcess) -> int:
@@ -244,22 +253,26 @@ class _Seen:
         """Give what else is there."""
         while found := self._poll(5_000, _QUIET_S):
             yield from found
+        self.close()
+
+    def close(self) -> None:
+        """Read no more."""
         self._consumer.close()
 
     def _poll(self, count: int, timeout_s: float) -> list[tuple[bytes, bytes, float]]:
         messages, now = self._consumer.consume(count, timeout_s), time.time()
         assert not any(message.error() for message in messages)
-        return [(message.key(), message.value(), now) for message in messages]
+        return [(message.key() or b"", message.value() or b"", now) for message in messages]
 
 
 # Firing
 
 
-def _fire(stage: Stage, seen: _Seen, due: int, customers: int) -> Firing:
+def _fire(stage: Stage, worker: WorkerProcess, seen: _Seen, due: int, customers: int) -> Firing:
     """From the second on until all have fired: probe with other events, and see everything come out."""
-    probe, fired = _Probe(stage), []
+    probe, fired = _Probe(stage), list[bytes]()
     time.sleep(max(0.0, due / 1000 - time.time()))
-    began = time.time()
+    began, cpu = time.time(), cpu_seconds(worker)
     came: dict[bytes, float] = {}
     probe.start()
     while len(fired) < customers:
@@ -268,11 +281,11 @@ def _fire(stage: Stage, seen: _Seen, due: int, customers: int) -> Firing:
                 came[key] = at
             elif key.startswith(b"c"):
                 fired.append(value)
-    seconds = time.time() - began
+    seconds, cpu = time.time() - began, cpu_seconds(worker) - cpu
     probe.end()
     while len(came) < len(probe.sent):
         came.update((key, at) for key, _, at in seen.decisions(len(probe.sent) - len(came)))
-    return Firing(seconds, [came[key] - at for key, at in probe.sent.items()], fired)
+    return Firing(seconds, cpu, [came[key] - at for key, at in probe.sent.items()], fired)
 
 
 class _Probe(threading.Thread):

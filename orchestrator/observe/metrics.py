@@ -42,6 +42,12 @@ RESTORE_REMAINING = _gauge("restore_remaining_offsets", "Changelog offsets still
 RESTORE_ETA = _gauge("restore_eta_seconds", "How long the running restore will take yet at its rate so far.", "partition")
 STORES_REBUILT = _counter("stores_rebuilt", "Stores that could not be trusted, moved aside and rebuilt.", "partition")
 
+# Timers
+TIMERS_FIRED = _counter("timers_fired", "Customers whose timers the calendar made fire.", "partition")
+TIMER_LATENESS = _gauge(
+    "timer_lateness_seconds", "How long after its deadline and the grace the latest batch's earliest timer fired.", "partition"
+)
+
 
 def serve(address: str) -> str:
     """Serve all metrics as `/metrics` from a thread of its own for as long as the process lives; give the address in use.

@@ -21,6 +21,7 @@ from orchestrator.stream.blocks import Block
 from orchestrator.stream.breaker import DEFAULT_BREAKER, Breaker, BreakerLimits
 from orchestrator.stream.calendar import Calendar
 from orchestrator.stream.clock import PartitionClock, WallClock, advanced
+from orchestrator.stream.lateness import Lateness
 from orchestrator.stream.outbox import MAX_VALUE_BYTES, Outbox
 from orchestrator.stream.positions import metadata_of
 from orchestrator.stream.store import PartitionStore, Position
@@ -51,6 +52,7 @@ class Partition:
         self.paused: frozenset[str] = frozenset()  # nothing pauses a journey on Kafka yet
         self.clock = PartitionClock(list(topics), store.position.newest, parts.wall)
         self.calendar = Calendar(store)
+        self._lateness = Lateness(number, parts.wall)
         self.breaker = Breaker(parts.breaker)
         self._parts = parts
         self._begin()
@@ -158,6 +160,8 @@ class Partition:
             for handling in self._parts.engine.fire(customer, before, self):
                 self._emit(handling, out, None)
         self._lent.clear()
+        if fired:
+            self._lateness.fired(taken[0][0], fired)
         self._note(Run(topic="", first=fired, next=0, clock=before))
         return len(taken)
 
