@@ -9,7 +9,8 @@
     │   ├── PositionLost         ORC-006  exit 4  the position to read from no longer exists in the log
     │   ├── StateLocked          ORC-007  exit 4  another worker uses the state directory
     │   ├── RecordTooLarge       ORC-012  exit 4  a record is over a size limit of its topic or of the producer
-    │   └── StoreUnusable        ORC-013  exit 4  a local store is sound, but the disk is full or does not let it be written
+    │   ├── StoreUnusable        ORC-013  exit 4  a local store is sound, but the disk is full or does not let it be written
+    │   └── NotAllowed           ORC-014  exit 4  Kafka does not let this principal do what the worker must do
     ├── StoreDamaged             ORC-008  exit 1  a local store cannot be trusted; it is rebuilt from the changelog
     ├── WorkerFenced             ORC-009  exit 1  a second worker with the same id lives; this one dropped its work
     ├── BrokenInput              ORC-010  exit 1  a file of events has lines that are no events; the lines were printed
@@ -99,6 +100,12 @@ class StoreUnusable(RefusedByState):
     """A local store cannot be written or opened: the disk is full or refuses. Nothing is lost; Kafka has all that it lacks."""
 
     code = "ORC-013"
+
+
+class NotAllowed(RefusedByState):
+    """Kafka does not let this principal do what must be done; an ACL was removed, or never given."""
+
+    code = "ORC-014"
 
 
 class StoreDamaged(OrchestratorError):

@@ -14,9 +14,18 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ClusterMetadata  # type: ignore[attr-defined]
 
-from orchestrator.errors import Unreachable, UsageError
+from orchestrator.errors import NotAllowed, Unreachable, UsageError
 
 Conf = Mapping[str, Any]
+
+NOT_ALLOWED: Final = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    }
+)
 
 _PROBE_S: Final = 2.0
 _PAUSE_S: Final = 0.5
@@ -82,6 +91,15 @@ def _made(client: Any, conf: Conf) -> Any:
             where="kafka.*",
             next_step="names are librdkafka's: https://github.com/confluentinc/librdkafka/blob/master/CONFIGURATION.md",
         ) from None
+
+
+def not_allowed(error: KafkaError, where: str) -> NotAllowed:
+    """Say what to do about an error that is one of NOT_ALLOWED."""
+    return NotAllowed(
+        f"Kafka does not allow it: {error.name()}",
+        where=where,
+        next_step="give this principal what docs/reliability.md lists under Rights, then start the worker again: nothing is lost",
+    )
 
 
 def reach(conf: Conf, timeout_s: float = 10.0) -> ClusterMetadata:

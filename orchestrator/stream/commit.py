@@ -272,6 +272,8 @@ class TransactionalProducer:
         log.warning("commit_failed", error=error.name(), seconds=round(monotonic() - started, 1))
         self._is_worn = True
         self._check_fenced(error, started)
+        if error.code() in kafka.NOT_ALLOWED:
+            raise kafka.not_allowed(error, "a topic that the worker writes, its transactional id, or its group")
         left_group = error.code() in _NOT_A_MEMBER
         # A refused size is of a record, so that no commit was asked for; else only the offsets tell.
         outcome = Outcome.UNKNOWN if may_have_landed and error.code() not in _TOO_LARGE else self._given_up(started)

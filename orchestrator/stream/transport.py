@@ -193,6 +193,9 @@ class Consumer(base.Consumer):
         if error.fatal():
             self._report_fatal(error)
             return
+        if error.code() in kafka.NOT_ALLOWED:
+            self._report(kafka.not_allowed(error, ", ".join(self._names)))
+            return
         self._failed_at = monotonic()
         if error.code() == KafkaError._ALL_BROKERS_DOWN and self._failed_at - self._said_at > SAY_EVERY_S:
             self._said_at = self._failed_at
@@ -297,6 +300,8 @@ class Consumer(base.Consumer):
                     "the position to read from is gone from the log", where=where, next_step="check the topic's retention"
                 )
             )
+        elif error.code() in kafka.NOT_ALLOWED:
+            self._report(kafka.not_allowed(error, where))
         else:
             log.warning("fetch_error", error=error.name(), where=where)
             if error.code() in UNKNOWN_TOPIC:

@@ -168,6 +168,14 @@ class JourneyWorker(Service):
 
     def _check_together(self, assigned: set[TP], numbers: list[int]) -> None:
         apart = [TP(topic, n) for topic in self.topics for n in numbers if TP(topic, n) not in assigned]
+        added = [n for n in numbers if n >= self._parts.partitions]
+        if added:
+            raise TopicMismatch(
+                f"the source topics have more than the {self._parts.partitions} partitions of streams.yaml; producers spread "
+                "customers over all of them, so that one customer's records now come in several",
+                where=f"partition {added[0]}",
+                next_step="stop the producers; begin anew with topics of another count under another app name in streams.yaml",
+            )
         if apart:
             raise TopicMismatch(
                 "the source topics are not co-partitioned",
