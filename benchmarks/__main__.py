@@ -8,21 +8,25 @@ import os
 import platform
 import sys
 
-from benchmarks import cdnow, engine
+from benchmarks import cdnow, engine, timers
 from tests.brokers import KafkaUnavailable, start_kafka
 
-BENCHMARKS = {engine.NAME: engine, cdnow.NAME: cdnow}
+BENCHMARKS = {engine.NAME: engine, cdnow.NAME: cdnow, timers.NAME: timers}
+DEFAULT = [engine.NAME, cdnow.NAME]  # the others take minutes
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which to run; default all: {', '.join(BENCHMARKS)}")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"which of {', '.join(BENCHMARKS)}; default {' and '.join(DEFAULT)}"
+    )
     parser.add_argument("--repeats", type=int, default=3, help="how often each is run; medians are given (default 3)")
+    parser.add_argument("--customers", type=int, default=timers.CUSTOMERS, help="how many wait, for timers (default 1,000,000)")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     options = parser.parse_args()
     if unknown := set(options.names) - BENCHMARKS.keys():
         parser.error(f"no benchmark named {', '.join(sorted(unknown))}")
-    names = options.names or list(BENCHMARKS)
+    names = options.names or DEFAULT
     try:
         broker = start_kafka() if any(BENCHMARKS[name].NEEDS_BROKER for name in names) else None
     except KafkaUnavailable as error:
@@ -32,7 +36,8 @@ def main() -> int:
         results = {}
         for name in names:
             print(f"{name}: {(BENCHMARKS[name].__doc__ or '').splitlines()[0]}", file=sys.stderr)
-            results[name] = BENCHMARKS[name].run(broker, options.repeats, lambda line: print(line, file=sys.stderr))
+            more = {"customers": options.customers} if name == timers.NAME else {}
+            results[name] = BENCHMARKS[name].run(broker, options.repeats, lambda line: print(line, file=sys.stderr), **more)
     finally:
         if broker is not None:
             broker.remove()

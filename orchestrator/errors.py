@@ -10,7 +10,7 @@
     │   ├── StateLocked          ORC-007  exit 4  another worker uses the state directory
     │   └── RecordTooLarge       ORC-012  exit 4  a record is over a size limit of its topic or of the producer
     ├── StoreDamaged             ORC-008  exit 1  a local store cannot be trusted; it is rebuilt from the changelog
-    ├── WorkerFenced             ORC-009  exit 1  another worker took over; this one dropped its work and rejoins
+    ├── WorkerFenced             ORC-009  exit 1  a second worker with the same id lives; this one dropped its work
     ├── BrokenInput              ORC-010  exit 1  a file of events has lines that are no events; the lines were printed
     └── RunFailed                ORC-011  exit 1  a process that a command started for its own use ended or got stuck
 
@@ -101,9 +101,16 @@ class StoreDamaged(OrchestratorError):
 
 
 class WorkerFenced(OrchestratorError):
-    """A newer producer or group generation exists; whatever was pending here must be dropped."""
+    """A newer producer or group member of this worker's name exists; what was pending here is dropped.
+
+    `is_own_doing` tells that this worker was away for longer than its time-outs, which explains the fencing by itself.
+    """
 
     code = "ORC-009"
+
+    def __init__(self, what: str, *, where: str = "", next_step: str = "", is_own_doing: bool = False) -> None:
+        super().__init__(what, where=where, next_step=next_step)
+        self.is_own_doing = is_own_doing
 
 
 class BrokenInput(OrchestratorError):

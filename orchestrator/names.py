@@ -17,6 +17,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     UNREACHABLE = 3
     REFUSED = 4
+    STUCK = 5  # the event loop gave no sign of life; the watchdog ended the process
     INTERRUPTED = 130
 
 
@@ -54,7 +55,7 @@ class Header:
 
     INCIDENT_ID: Final = "orchestrator.incident.id"  # topic-partition-offset, /index after it for the engine's
     INCIDENT_REASON: Final = "orchestrator.incident.reason"
-    INCIDENT_STAGE: Final = "orchestrator.incident.stage"  # gate | engine | timer | size
+    INCIDENT_STAGE: Final = "orchestrator.incident.stage"  # gate | engine | timer | size | quarantine | breaker
     SOURCE_TIMESTAMP: Final = "orchestrator.source.timestamp"
     SCHEMA_ID: Final = "orchestrator.schema.id"
     APP: Final = "orchestrator.app"
@@ -92,6 +93,7 @@ class Reason:
     KEY_MISSING: Final = "key_missing"  # rule E4: the journey's own key expression gave nothing
     TIME_ABSURD: Final = "time_absurd"
     NOT_DECLARED: Final = "not_declared"  # the topic does not list this event type in streams.yaml
+    CRASHED_WORKER: Final = "crashed_worker"  # handling the record ended the process; nothing looked at it again
     HANDLER_ERROR: Final = "handler_error"
     UNUSABLE_EVENT: Final = "unusable_event"  # a reserved event that does not say what it must
     VERSION_MISSING: Final = "version_missing"  # an instance stands on a journey version that is not loaded

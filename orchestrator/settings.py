@@ -29,7 +29,7 @@ CONFIG_VARIABLE: Final = "ORCHESTRATOR_CONFIG"
 HIDDEN: Final = "***"
 
 _SECRET_WORDS: Final = ("password", "secret", "ssl.key.pem", "sasl.oauthbearer.config", "token")
-_NOT_SETTINGS: Final = frozenset({CONFIG_VARIABLE, "ORCHESTRATOR_REQUIRE_KAFKA", "ORCHESTRATOR_DEBUG"})
+_NOT_SETTINGS: Final = frozenset({CONFIG_VARIABLE, "ORCHESTRATOR_REQUIRE_KAFKA", "ORCHESTRATOR_DEBUG", "ORCHESTRATOR_FAILPOINT"})
 
 
 class Settings(BaseSettings):
@@ -50,6 +50,12 @@ class Settings(BaseSettings):
     commit_interval_ms: int = Field(100, ge=1, le=60_000, description="Longest time between commits under load.")
     connect_timeout_s: float = Field(30.0, gt=0, description="How long to try for Kafka at start before giving up.")
     value_bytes: int = Field(1_000_000, ge=1_000, description="Largest event that is taken; larger ones become incidents.")
+    metrics_address: str = Field(
+        "", description="host:port, or a port of this machine alone, to serve /metrics on; else nowhere."
+    )
+    stuck_after_s: float = Field(
+        60.0, ge=0, description="End the process (status 5) when its event loop gave no sign of life for so long; 0: never."
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
     log_format: str = Field("auto", pattern="^(auto|json|text)$", description="json, text, or by whether it is a terminal.")
 

@@ -36,11 +36,13 @@ def worker(
     """Run journeys: consume events, keep state, emit actions.
 
     Run one a core, on as many hosts as there is work for; Kafka's consumer group shares the partitions out. Ctrl-C or SIGTERM
-    ends it after the running commit.
+    ends it after the running commit, within 30 s; a second one at once.
     """
     from orchestrator.observe import logs
+    from orchestrator.stream.ending import leave_at_sigterm
     from orchestrator.stream.runner import make_app, run
 
+    leave_at_sigterm()
     settings = common.load_settings(
         config,
         assignments,

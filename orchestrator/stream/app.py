@@ -11,6 +11,7 @@ import faust
 from faust.types import StreamT
 
 from orchestrator.stream.customers import CustomerTable, CustomerTables
+from orchestrator.stream.ending import bound_the_stop
 from orchestrator.stream.worker import JourneyWorker, WorkerConfig
 
 SESSION_TIMEOUT_S = 10
@@ -44,6 +45,14 @@ class JourneyApp(faust.App):
         self.customers = self.Table("customers", partitions=streams.partitions, key_type=bytes, value_type=bytes)
         blocks = self.topic(*self.worker.topics, key_serializer="raw", value_serializer="raw", acks=False, internal=False)
         self.agent(blocks, name="journeys")(self._take_blocks)
+
+    async def stop(self) -> None:
+        """Stop in order, or end the process where that takes too long: Faust can hang while stopping."""
+        bound = bound_the_stop()
+        try:
+            await super().stop()
+        finally:
+            bound.cancel()
 
     async def _take_blocks(self, stream: StreamT[Any]) -> None:
         async for event in stream.events():

@@ -22,15 +22,17 @@ class Calendar:
 
     def __init__(self, store: PartitionStore) -> None:
         self._store = store
+        # Nothing in RocksDB is before this. By customer, too: a million deleted entries of one instant take long to skip.
+        self._low: tuple[int, bytes] = (store.position.timers_from, b"")
         self.rewind()
 
     def rewind(self) -> None:
         """Forget what a dropped cycle took; begin again from what RocksDB has."""
-        self._cursor: tuple[int, bytes] = (self._store.position.timers_from, b"")
+        self._cursor = self._passed = self._low
         self._read: list[tuple[int, bytes]] = []  # entries read ahead from RocksDB, latest first
         self._behind: list[tuple[int, bytes]] = []  # a heap: entries that RocksDB has behind the cursor
-        first = self._store.earliest_due(self._cursor[0])
-        self.earliest = NEVER if first is None else first
+        first = self._store.due(self._cursor, NEVER, 1)
+        self.earliest = first[0][0] if first else NEVER
 
     def take(self, before: int, limit: int) -> list[tuple[int, bytes]]:
         """Take at most `limit` entries with due < `before`, earliest first. Fewer than `limit` means that no more are due."""
@@ -54,7 +56,9 @@ class Calendar:
         behind = self._behind[0] if self._behind and self._behind[0][0] < before else None
         if behind is not None and (ahead is None or behind <= ahead):
             return heapq.heappop(self._behind)
-        return self._read.pop() if ahead is not None else None
+        if ahead is not None:
+            self._passed = self._read.pop()
+        return ahead
 
     def _look_ahead(self, before: int) -> None:
         in_store = self._store.earliest_due(max(before, self._cursor[0]))
@@ -63,15 +67,16 @@ class Calendar:
         candidates += [self._read[-1][0]] if self._read else []
         self.earliest = min(candidates)
 
-    def armed(self, entries: list[tuple[int, bytes]]) -> None:
-        """Note entries that are being written to RocksDB now. Those that the cursor has passed are kept here."""
-        for entry in entries:
+    def committed(self, armed: list[tuple[int, bytes]]) -> int:
+        """Note that what was taken is being deleted and what was armed written; give the due before which RocksDB then has none.
+
+        What was armed behind the cursor is kept here.
+        """
+        for entry in armed:
             self.earliest = min(self.earliest, entry[0])
             if entry <= self._cursor:
                 heapq.heappush(self._behind, entry)
-
-    @property
-    def timers_from(self) -> int:
-        """The due before which RocksDB holds no entry once everything taken is deleted and everything armed is written."""
-        ahead = self._read[-1][0] if self._read else self._cursor[0]
-        return min(ahead, self._behind[0][0]) if self._behind else ahead
+        self._low = self._passed
+        if self._behind and self._behind[0] <= self._low:
+            self._low = (self._behind[0][0], b"")
+        return self._low[0]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from queue import Empty, SimpleQueue
 from threading import Thread
-from time import monotonic
+from time import monotonic, time
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -19,6 +19,7 @@ from msgspec import Struct
 from orchestrator import kafka
 from orchestrator.errors import RecordTooLarge, Unreachable, WorkerFenced
 from orchestrator.observe.logs import logger
+from orchestrator.stream.failpoints import Failpoint, reach
 
 log = logger(__name__)
 
@@ -44,6 +45,7 @@ _NOT_A_MEMBER: Final = frozenset(
 )
 _TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 TOO_LARGE_TRIES: Final = 3
+MOST_LEFT_BEHIND: Final = 8  # each has a producer with its threads and connections
 ENOUGH_BYTES: Final = 1_048_576  # the producer's limit: no record or batch of the worker is larger
 
 
@@ -86,28 +88,37 @@ class TransactionalProducer:
         self._changelog_topic = changelog_topic
         self._is_stopped = is_stopped
         self._producer: Any = None
-        self._lost_all_brokers = False
+        self._is_worn = False  # not to be used for another transaction
+        self._left_behind: list[Thread] = []
+        self._began = 0.0  # wall time at which the latest transaction began
         self._too_large = 0  # how many runs on end failed for a record's size
         self._refused: tuple[int, str] = (0, "")  # size and topic of the largest record that the latest of them refused
 
     def _on_error(self, error: KafkaError) -> None:
-        self._lost_all_brokers = self._lost_all_brokers or error.code() == KafkaError._ALL_BROKERS_DOWN
+        self._is_worn = self._is_worn or error.code() == KafkaError._ALL_BROKERS_DOWN
 
     def open(self, patience_s: float = math.inf) -> None:
         """Make a new producer and end whatever transaction its predecessor left open.
 
         Goes on trying for `patience_s` while no broker answers. Raises Unreachable, WorkerFenced, Interrupted.
         """
-        self._producer = kafka.producer(self._config)
+        self._producer = None  # the old one: gone, whatever becomes of the new
+        opened = kafka.producer(self._config)
         deadline = monotonic() + patience_s
         while True:
             try:
-                self._producer.init_transactions(min(_INIT_TRY_S, patience_s))
+                opened.init_transactions(min(_INIT_TRY_S, patience_s))
                 break
             except KafkaException as error:
                 self._check_opening(error, deadline)
-        self._producer.poll(0)  # hears what went wrong on the way here, which is over
-        self._lost_all_brokers = False
+        opened.poll(0)  # hears what went wrong on the way here, which is over
+        self._producer = opened
+        self._is_worn = False
+
+    def open_if_closed(self) -> None:
+        """Open where `close` was called. Raises as `open`."""
+        if self._producer is None:
+            self.open()
 
     def _check_opening(self, error: KafkaException, deadline: float) -> None:
         """Return where a failed opening is worth another try."""
@@ -134,25 +145,30 @@ class TransactionalProducer:
         Unreachable.
         """
         self._producer.poll(0)
-        if self._lost_all_brokers:
-            self.open()  # the old one may wait for a broker that it has struck off, see `_send_offsets`
-        started = monotonic()
+        if self._is_worn:
+            # It may wait for a broker that it has struck off, see `_send_offsets`, or have a request under way that ends the
+            # next transaction of its epoch when it arrives at last (KAFKA-17754).
+            self.open()
+        started, self._began = monotonic(), time()
         changelog: dict[int, int] = {}
         may_have_landed = False
         try:
             self._producer.begin_transaction()
+            reach(Failpoint.TRANSACTION_BEGUN)
             self._produce(records, changelog)
             self._send_offsets(offsets, group)
             may_have_landed = True
+            reach(Failpoint.OFFSETS_SENT)
             self._commit()
         except KafkaException as error:
             return self._failed(error.args[0], started, may_have_landed)
         except Empty:
             log.warning("commit_hangs", seconds=round(monotonic() - started, 1))
+            self._is_worn = True
             return Commit(Outcome.UNKNOWN)
         if monotonic() - started > SLOW_COMMIT_S:
             log.warning("commit_slow", seconds=round(monotonic() - started, 1))
-            self.open()
+            self._is_worn = True  # not now: the stores are to be written first
         self._too_large = 0
         return Commit(Outcome.COMMITTED, changelog)
 
@@ -168,8 +184,11 @@ class TransactionalProducer:
         # Only a partition's last document needs its offset, and records keep their order.
         last = {r.partition: i for i, r in enumerate(records) if r.topic == self._changelog_topic}
         watched = set(last.values())
-        for index, record in enumerate(records):
-            self._send(record, delivered if index in watched else others)
+        half = len(records) // 2
+        for part, point in ((range(half), Failpoint.HALF_PRODUCED), (range(half, len(records)), Failpoint.ALL_PRODUCED)):
+            for index in part:
+                self._send(records[index], delivered if index in watched else others)
+            reach(point)
 
     def _note_refused(self, error: KafkaError | None, message: Any) -> None:
         if error is not None and error.code() in _TOO_LARGE:
@@ -211,10 +230,25 @@ class TransactionalProducer:
             else:
                 told.put(None)
 
-        Thread(target=send, name="send-offsets", daemon=True).start()
-        error = told.get(timeout=OFFSETS_TIMEOUT_S + 1)
+        thread = Thread(target=send, name="send-offsets", daemon=True)
+        thread.start()
+        try:
+            error = told.get(timeout=OFFSETS_TIMEOUT_S + 1)
+        except Empty:
+            self._leave_behind(thread)
+            raise
         if error is not None:
             raise error
+
+    def _leave_behind(self, thread: Thread) -> None:
+        """Note a call that never came back. Raises Unreachable where there are too many: only the process's end frees them."""
+        self._left_behind = [each for each in self._left_behind if each.is_alive()] + [thread]
+        if len(self._left_behind) > MOST_LEFT_BEHIND:
+            raise Unreachable(
+                f"{len(self._left_behind)} calls of librdkafka hang",
+                where=str(self._config.get("bootstrap.servers", "")),
+                next_step="check the brokers; start the worker again, it goes on from the last commit",
+            )
 
     def _commit(self) -> None:
         deadline = monotonic() + TRANSACTION_TIMEOUT_S
@@ -229,21 +263,32 @@ class TransactionalProducer:
 
     def _failed(self, error: Any, started: float, may_have_landed: bool) -> Commit:
         log.warning("commit_failed", error=error.name(), seconds=round(monotonic() - started, 1))
-        if error.code() in _FENCED:
-            raise WorkerFenced(
-                f"Kafka refused the transaction: {error.name()}", next_step="look for a second worker with this --worker-id"
-            )
+        self._is_worn = self._is_worn or may_have_landed
+        self._check_fenced(error, started)
         left_group = error.code() in _NOT_A_MEMBER
-        outcome = self._given_up() if error.txn_requires_abort() or not may_have_landed else Outcome.UNKNOWN
+        # A refused size is of a record, so that no commit was asked for; else only the offsets tell.
+        outcome = Outcome.UNKNOWN if may_have_landed and error.code() not in _TOO_LARGE else self._given_up(started)
         if error.code() in _TOO_LARGE:
             self._check_size(error)
         return Commit(outcome, left_group=left_group)
 
-    def _given_up(self) -> Outcome:
+    def _check_fenced(self, error: KafkaError, started: float) -> None:
+        if error.code() not in _FENCED:
+            return
+        # By both clocks: a host that slept stops the one, and whoever sets the time moves the other.
+        seconds = max(monotonic() - started, time() - self._began)
+        raise WorkerFenced(
+            f"Kafka refused the transaction: {error.name()}",
+            next_step="look for a second worker with this --worker-id",
+            is_own_doing=seconds * 1000 >= int(self._config.get("transaction.timeout.ms", TRANSACTION_TIMEOUT_S * 1000)),
+        )
+
+    def _given_up(self, started: float) -> Outcome:
         try:
             self._producer.abort_transaction(ABORT_TIMEOUT_S)
         except KafkaException as error:
             log.warning("abort_failed", error=error.args[0].name())
+            self._check_fenced(error.args[0], started)
             return Outcome.UNKNOWN
         return Outcome.ABORTED
 

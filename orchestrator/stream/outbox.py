@@ -81,6 +81,10 @@ class Outbox:
         """Add the partition's journal record; it comes after everything it counts."""
         self._records.append(Produce(self._journal, partition, str(partition).encode(), value))
 
+    def __len__(self) -> int:
+        """Give how many records the cycle has to say so far."""
+        return len(self._records)
+
     def take(self) -> list[Produce]:
         """Give what was collected and begin anew."""
         records, self._records = self._records, []

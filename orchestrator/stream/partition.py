@@ -6,7 +6,7 @@ the cycle into the store once Kafka has it, `dropped` forgets it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 from msgspec import Struct
@@ -23,7 +23,7 @@ from orchestrator.stream.clock import PartitionClock, WallClock, advanced
 from orchestrator.stream.outbox import MAX_VALUE_BYTES, Outbox
 from orchestrator.stream.positions import metadata_of
 from orchestrator.stream.store import PartitionStore, Position
-from orchestrator.wire.gate import Gate, Refusal
+from orchestrator.wire.gate import DEADLY, Gate, Refusal
 from orchestrator.wire.journal import JournalRecord, Run, chain_of, encode_journal
 from orchestrator.wire.partitioning import partition_for
 
@@ -37,6 +37,7 @@ class Parts(Struct, frozen=True):
     worker: str
     program: str  # digest of the topology that the engine runs
     partitions: int  # how many the app's topics have
+    deadly: Set[tuple[str, int, int]] = frozenset()  # topic, partition, offset of records that ended processes
 
 
 class Partition:
@@ -89,7 +90,7 @@ class Partition:
                 next_step="restart the worker; if it happens again, report it",
             )
         wall = self._parts.wall()
-        admit = self._parts.gate.admit
+        admit = self._parts.gate.admit if not self._parts.deadly else self._admit_harmless
         admitted = [admit(message, wall) for message in block]
         self._load({a.customer for a in admitted if isinstance(a, Record)})
         clock = wall if self.clock.caught_up else 0
@@ -115,6 +116,23 @@ class Partition:
         self._next[block.topic] = after
         self.handled_records += len(block)
         self._note(Run(topic=block.topic, first=first, next=after, clock=clock))
+
+    def _admit_harmless(self, message: Any, wall: int) -> Record | Refusal | None:
+        """Do as the gate does, without a look at records that are known to end the process."""
+        if (message.topic(), message.partition(), message.offset()) in self._parts.deadly:
+            return DEADLY
+        return self._parts.gate.admit(message, wall)
+
+    def documents(self, customers: Sequence[bytes]) -> list[bytes | None]:
+        """Give stored documents, this cycle's work included, without taking part in it. Raises StoreDamaged."""
+        pending = self._customers
+        stored = self.store.get_many(customers)
+        return [pending[n].stored if (n := c.decode()) in pending else s for c, s in zip(customers, stored, strict=True)]
+
+    @property
+    def timers_due(self) -> bool:
+        """Whether the calendar may have something to fire."""
+        return self.calendar.earliest < self.clock.timers_before()
 
     def fire(self, limit: int, out: Outbox) -> int:
         """Fire at most `limit` due entries of the calendar and give how many were taken."""
@@ -239,9 +257,8 @@ class Partition:
     def written(self, changelog: int | None) -> None:
         """Put the committed cycle into the store. `changelog` is the next changelog offset, None if no document changed."""
         gone, new = self._calendar_changes()
-        self.calendar.armed(new)
         position = self._closed
-        position.timers_from = self.calendar.timers_from
+        position.timers_from = self.calendar.committed(new)
         if changelog is not None:
             position.changelog = changelog
         self.store.write({n.encode(): d for n, d in self._changed.items()}, gone, new, position)

@@ -19,6 +19,7 @@ from orchestrator.errors import PositionLost, StoreDamaged, Unreachable
 from orchestrator.observe.logs import logger
 from orchestrator.stream import positions
 from orchestrator.stream.commit import Interrupted
+from orchestrator.stream.failpoints import Failpoint, reach
 from orchestrator.stream.store import FORMAT, Identity, PartitionStore, Position, move_aside
 
 log = logger(__name__)
@@ -187,7 +188,9 @@ class Restorer:
             while progress.reached < target:
                 if self._is_stopped():
                     raise Interrupted
+                reach(Failpoint.RESTORE_BATCH_READY)
                 self._batch(store, progress)
+                reach(Failpoint.RESTORE_BATCH_WRITTEN)
         finally:
             self._reader.unassign()
         return progress.documents

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
-import signal
-import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
 
 from orchestrator.engine.engine import SEMANTICS
-from orchestrator.errors import TopicMismatch
+from orchestrator.errors import OrchestratorError, TopicMismatch
 from orchestrator.kafka import admin, partition_counts, wait_for_broker
 from orchestrator.language.model import Topology
 from orchestrator.names import ExitCode
+from orchestrator.observe import metrics
 from orchestrator.observe.logs import logger
 from orchestrator.settings import Settings, client_config
 from orchestrator.stream.app import JourneyApp
+from orchestrator.stream.ending import bound_the_stop, on_signals
 from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.restore import DEFAULT_TOMBSTONES_KEPT_MS
 from orchestrator.stream.worker import WorkerConfig
@@ -29,8 +30,6 @@ from orchestrator.wire.schemas import load_schemas
 from orchestrator.workspace import Workspace
 
 log = logger(__name__)
-
-STOP_TIMEOUT_S: Final = 30.0
 
 
 def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
@@ -44,6 +43,8 @@ def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
     kafka = client_config(settings)
     metadata = wait_for_broker(kafka, settings.connect_timeout_s, say)
     _check_topics(workspace.topology, metadata)
+    if settings.metrics_address:
+        metrics.serve(settings.metrics_address)
     return JourneyApp(
         WorkerConfig(
             topology=workspace.topology,
@@ -56,6 +57,7 @@ def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
             commit_interval_s=settings.commit_interval_ms / 1000,
             limits=GateLimits(value_bytes=settings.value_bytes),
             tombstones_kept_ms=_tombstones_kept(kafka, workspace.topology.streams.changelog),
+            stuck_after_s=settings.stuck_after_s,
         )
     )
 
@@ -96,8 +98,12 @@ def run(app: JourneyApp) -> None:
 async def _run(app: JourneyApp) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, _on_signal, stop)
+
+    def when_told() -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the process is about to end anyway
+            loop.call_soon_threadsafe(stop.set)
+
+    on_signals(when_told)
     app.finalize()
     asked = loop.create_task(stop.wait())
     starting = loop.create_task(app.start())
@@ -109,7 +115,9 @@ async def _run(app: JourneyApp) -> None:
     _calm_the_collector()
     stopped = loop.create_task(app.wait_until_stopped())
     await asyncio.wait([stopped, asked], return_when=asyncio.FIRST_COMPLETED)
-    _bound_the_stop()
+    if app.crash_reason is not None:
+        _tell_of_crash(app.crash_reason)
+        bound_the_stop()  # till the process has ended; at a signal that holds already
     await app.stop()
     asked.cancel()
     if app.crash_reason is not None:
@@ -123,20 +131,9 @@ def _calm_the_collector() -> None:
     gc.set_threshold(200_000, 20, 100)
 
 
-def _on_signal(stop: asyncio.Event) -> None:
-    """Stop in order at the first signal, at once at the second: what is not committed is not lost, only done again."""
-    if stop.is_set():
-        os._exit(ExitCode.INTERRUPTED)
-    stop.set()
-
-
-def _bound_the_stop() -> None:
-    """Faust can hang while stopping; nothing would be lost by ending the process, so it is ended."""
-
-    def give_up() -> None:
-        log.error("stop_timed_out", seconds=STOP_TIMEOUT_S)
-        os._exit(ExitCode.NO)
-
-    timer = threading.Timer(STOP_TIMEOUT_S, give_up)
-    timer.daemon = True
-    timer.start()
+def _tell_of_crash(reason: BaseException) -> None:
+    """Say it now: stopping may take the process's last word away. What is not of this project's own errors may hold data."""
+    if isinstance(reason, OrchestratorError):
+        log.error("worker_fails", code=reason.code, why=reason.what, where=reason.where, next=reason.next_step)
+    else:
+        log.error("worker_fails", error=type(reason).__name__)

@@ -15,7 +15,8 @@ import queue
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from time import monotonic
+from functools import partial
+from time import monotonic, sleep
 from typing import Any, ClassVar, Final
 
 import confluent_kafka
@@ -28,6 +29,9 @@ from orchestrator import kafka
 from orchestrator.errors import OrchestratorError, PositionLost, WorkerFenced
 from orchestrator.observe.logs import logger
 from orchestrator.stream.blocks import Block
+from orchestrator.stream.commit import Interrupted
+from orchestrator.stream.ends import ASK_EVERY_S, LogEnds
+from orchestrator.stream.fencing import Fencings, holder_in_group
 from orchestrator.stream.sources import LOOK_EVERY_S, UNKNOWN_TOPIC, SourceWatch
 
 log = logger(__name__)
@@ -38,8 +42,6 @@ MAX_OUTSTANDING: Final = 20_000
 SERVE_S: Final = 1.0  # yet so often librdkafka is polled all the same: it tells of errors and lost partitions only then
 _IDLE_S: Final = 0.05
 CALM_S: Final = 1.0  # without an error for so long, the brokers count as back
-# So long after brokers were out of reach, a fencing may be of this consumer by itself.
-OWN_FENCING_S: Final = 30.0
 SAY_EVERY_S: Final = 10.0
 
 
@@ -63,27 +65,40 @@ class Consumer(base.Consumer):
         self._commands: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._outstanding = 0
         self._under_way: Counter[int] = Counter()  # blocks handed over and not yet handled, by partition
-        self._began = self._looked = 0  # wall times: of the latest poll, and of the latest whose blocks were handed over
-        self._failed_at = self._said_at = -OWN_FENCING_S
+        self._began = self._looked = 0  # wall times: of the latest poll, and of the latest that found all there was
+        self._emptied = 0  # polls on end that left nothing in librdkafka's queue; a full one had stopped fetching
+        self._ends: LogEnds
+        self._failed_at = self._said_at = -SAY_EVERY_S
         self._polled_at = 0.0
         self._names: list[str] = []
-        self._is_fenced = False  # only the poll thread touches it
+        self._is_fenced = False  # and is about to join anew, or was told not to
+        self._members: set[str] = set()  # the ids of group members that this process has been
+        self._fencings: Fencings
         self._thread = ThreadPoolExecutor(1, "librdkafka-poll")
 
     async def on_start(self) -> None:
         """Make the client; it connects by itself."""
         worker = self.app.worker
         self.sources = SourceWatch(worker.topics, worker.config.kafka)
+        self._ends = LogEnds(worker.config.kafka, worker.config.wall)
         self._client = self._new_client()
+        conf, name = worker.config.kafka, worker.config.identity.id
+        session_s = int(self.app.consumer_config()["session.timeout.ms"]) / 1000
+        holder = holder_in_group(conf, worker.config.topology.streams.app, name)
+        self._fencings = Fencings(name, holder, lambda: self._is_stopping, session_s)
 
     def _new_client(self) -> Any:
         return kafka.consumer(self.app.consumer_config(error_cb=self._on_error))
 
     async def on_stop(self) -> None:
         """Leave the group; static members keep their place in it for the session time-out."""
-        if self._client is not None:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._client.close)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._close)
         self._thread.shutdown(wait=False)
+
+    def _close(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Join the group for these topics."""
@@ -103,7 +118,7 @@ class Consumer(base.Consumer):
         parts = [TopicPartition(tp.topic, tp.partition, offset) for tp, offset in offsets.items()]
 
         def assign() -> None:
-            if epoch == self.epoch:
+            if epoch == self.epoch and self._client is not None:
                 self._client.assign(parts)
                 self._reading_epoch = epoch
 
@@ -114,6 +129,7 @@ class Consumer(base.Consumer):
         self.epoch += 1
         self._outstanding = 0
         self._under_way.clear()
+        self._ends.read_again()
         return self.epoch
 
     def handled(self, block: Block) -> None:
@@ -121,10 +137,14 @@ class Consumer(base.Consumer):
         if block.epoch == self.epoch:
             self._outstanding -= len(block)
             self._under_way[block.partition] -= 1
+            if block.at_end:
+                self._ends.read_to(TP(block.topic, block.partition), block.end)
 
-    def looked(self, partition: int) -> int | None:
-        """Give the wall time (ms) of the last look at the logs; None while something found in this partition is not handled."""
-        return None if self._under_way[partition] else self._looked
+    def looked(self, partition: int, next_offsets: Mapping[str, int]) -> int | None:
+        """Give the wall time (ms) of the last look at the logs all of whose finds in this partition are handled, if any."""
+        found = None if self._under_way[partition] else self._looked
+        asked = self._ends.all_handled_at(partition, next_offsets)
+        return found if asked is None or (found is not None and found > asked) else asked
 
     @property
     def lost_sight(self) -> bool:
@@ -137,6 +157,7 @@ class Consumer(base.Consumer):
         self._generation += 1
         self.app.consumer_generation_id = self._generation
         self.group_metadata = client.consumer_group_metadata()
+        self._members.add(client.memberid())
         self._owned = frozenset(TP(p.topic, p.partition) for p in parts)
         client.assign([])  # reading begins with `read_from`, once the stores are open
         if not self._is_stopping:
@@ -177,30 +198,42 @@ class Consumer(base.Consumer):
             log.warning("brokers_unreachable", next="the worker goes on trying; check the cluster and the network")
 
     def _report_fatal(self, error: KafkaError) -> None:
-        if self._is_fenced:
-            return  # told twice, by `error_cb` and as a record
-        if monotonic() - self._failed_at < OWN_FENCING_S:
-            self._is_fenced = True
-            self._commands.put(self._join_anew)
-            return
-        self._report(
+        self.join_anew(
             WorkerFenced(f"Kafka ended this consumer: {error.str()}", next_step="look for a second worker with this --worker-id")
         )
 
-    def _join_anew(self) -> None:
-        """Go on with a new client where the old one was fenced just after brokers had been out of reach.
+    def join_anew(self, error: WorkerFenced) -> None:
+        """Go on with a new client after a fencing, unless a second worker of this name lives; from any thread, returns at once.
 
-        A static member whose session timed out forgets its id and may still send a heartbeat, without an id, before it joins
-        again; the group takes that for a second member of its name (librdkafka's issue 3437). Where there is one in
-        truth, its producer fences this worker's, and the next commit says so.
+        Consumer and producer are fenced one by one, and the consumer is told of it twice: the first to say so counts.
         """
-        log.warning("joining_anew", next="nothing, unless it comes again and again: then look for a second worker of this name")
-        self._client.close()
+        if not self._is_fenced:
+            self._is_fenced = True
+            self._commands.put(partial(self._join_anew, error))
+
+    def _join_anew(self, error: WorkerFenced) -> None:
+        """Drop everything and join anew.
+
+        A static member whose session timed out may fence itself: it forgets its id and may still send a heartbeat, without an
+        id, before it joins again; the group takes that for a second member of its name (librdkafka's issue 3437).
+        """
+        if self._client is None:  # the worker stops
+            return
+        log.warning("fenced", why=error.what, next="nothing, unless it comes again: then look for a second worker of this name")
+        self._members.add(self._client.memberid())
+        self._close()
         if self._owned:  # the close did not say so
             self._on_loop(self._revoke(set(self._owned), lost=True))
             self._owned = frozenset()
+        try:
+            self._fencings.await_alone(error, self._members - {""})
+        except Interrupted:
+            return
+        except WorkerFenced as end:
+            self._report(end)
+            return
+        log.info("joining_anew")
         self._client, self._is_fenced = self._new_client(), False
-        self._failed_at = -OWN_FENCING_S  # the next fencing counts
         self._subscribe(self._names)
 
     def _report(self, error: Exception) -> None:
@@ -214,12 +247,23 @@ class Consumer(base.Consumer):
         if is_full and monotonic() - self._polled_at < SERVE_S:
             return []
         self._polled_at, self._began = monotonic(), self.app.worker.config.wall()
+        emptied, self._emptied = self._emptied + 1, 0
+        if self._client is None:  # fenced, and not to come back
+            sleep(_IDLE_S)
+            return []
         first = self._client.poll(_IDLE_S)
         if first is None:
+            self._emptied = emptied
             return []
+        more = () if is_full else self._client.consume(BLOCK_RECORDS, 0)
+        if not is_full and len(more) < BLOCK_RECORDS:
+            self._emptied = emptied
+        return self._blocks([first, *more])
+
+    def _blocks(self, messages: list[Any]) -> list[Block]:
         epoch = self._reading_epoch
         blocks: dict[tuple[str, int], Block] = {}
-        for message in (first, *(() if is_full else self._client.consume(BLOCK_RECORDS, 0))):
+        for message in messages:
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 self._on_record_error(error, message)
@@ -231,6 +275,7 @@ class Consumer(base.Consumer):
             if error is None:
                 block.append(message)
             block.at_end = error is not None
+            block.end = message.offset()
         return list(blocks.values())
 
     def _on_record_error(self, error: KafkaError, message: Any) -> None:
@@ -261,6 +306,13 @@ class Consumer(base.Consumer):
                 return
 
     @Service.task
+    async def _ask_for_ends(self) -> None:
+        while not self.should_stop:
+            await self.sleep(ASK_EVERY_S)
+            if self._owned and not self._emptied:
+                await asyncio.get_running_loop().run_in_executor(None, self._ends.ask, self._owned)
+
+    @Service.task
     async def _poll(self) -> None:
         # Begins with the first subscription: Faust starts its own fetcher only after an assignment, which needs polling.
         loop = asyncio.get_running_loop()
@@ -274,9 +326,14 @@ class Consumer(base.Consumer):
                     self._outstanding += len(block)
                     self._under_way[block.partition] += 1
                     await self.callback(self._to_message(TP(block.topic, block.partition), block))
-            self._looked = self._began
+            self._handed_over()
             if self._outstanding > MAX_OUTSTANDING:
                 await self.sleep(0.005)
+
+    def _handed_over(self) -> None:
+        """Note that all blocks of the latest poll are with the worker, or were stale."""
+        if self._emptied > 1:
+            self._looked = self._began
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         # A message whose generation is not the app's is skipped by Faust without a word.

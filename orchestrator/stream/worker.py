@@ -25,10 +25,11 @@ from msgspec import Struct
 
 from orchestrator import kafka
 from orchestrator.engine.engine import Engine
-from orchestrator.errors import TopicMismatch, Unreachable
+from orchestrator.errors import TopicMismatch, Unreachable, WorkerFenced
 from orchestrator.language.model import Topology
 from orchestrator.observe.logs import logger
 from orchestrator.stream import positions
+from orchestrator.stream.attempts import Attempts
 from orchestrator.stream.blocks import Block
 from orchestrator.stream.clock import TICK_S, WallClock, wall_ms
 from orchestrator.stream.commit import (
@@ -40,10 +41,14 @@ from orchestrator.stream.commit import (
     Outcome,
     TransactionalProducer,
 )
+from orchestrator.stream.failpoints import Failpoint, reach
 from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.outbox import Outbox
 from orchestrator.stream.partition import Partition, Parts
+from orchestrator.stream.quarantine import Quarantine
 from orchestrator.stream.restore import DEFAULT_TOMBSTONES_KEPT_MS, Restorer, Source
+from orchestrator.stream.trial import Brief, schemas_of
+from orchestrator.stream.watchdog import Watchdog
 from orchestrator.wire.gate import DEFAULT_LIMITS, Gate, GateLimits
 from orchestrator.wire.schemas import SchemaSet
 
@@ -51,7 +56,8 @@ log = logger(__name__)
 
 MAX_CYCLE_RECORDS: Final = 20_000
 MAX_TURN_RECORDS: Final = 2_000  # then the loop breathes: the transport hands over, the pulse is felt
-FIRES_A_TURN: Final = 500  # rule T8: blocks are handled between batches of timers
+FIRES_A_TURN: Final = 2_000  # rule T8: of all partitions together; blocks are handled between batches of timers
+FEW_RECORDS: Final = 500  # in one turn; with more of them there is a backlog of records
 # A process that stood still for longer may have missed records that are older than the wall clock is now.
 STALL_MS: Final = 2000
 RETRY_S: Final = 1.0
@@ -70,6 +76,7 @@ class WorkerConfig(Struct, frozen=True):
     commit_interval_s: float = 0.1
     limits: GateLimits = DEFAULT_LIMITS
     tombstones_kept_ms: int = DEFAULT_TOMBSTONES_KEPT_MS
+    stuck_after_s: float = 60.0
     wall: WallClock = wall_ms
 
 
@@ -84,7 +91,12 @@ class JourneyWorker(Service):
         self.topics = sorted({*(t.topic for t in streams.events), streams.outcomes})
         engine = Engine(config.topology, share=Fraction(1, streams.partitions))
         gate = Gate(config.schemas, streams, engine.hears, config.limits)
-        self._parts = Parts(engine, gate, config.wall, config.identity.id, config.program, streams.partitions)
+        self._attempts = Attempts(config.identity.state_dir)
+        brief = Brief(config.topology, schemas_of(config.schemas), config.limits, self.topics)
+        self._quarantine = Quarantine(self._attempts, brief, lambda: self._is_stopping or not self._may_open)
+        self._parts = Parts(
+            engine, gate, config.wall, config.identity.id, config.program, streams.partitions, self._quarantine.deadly
+        )
         self._outbox = Outbox(config.topology, config.wall)
         self._producer = TransactionalProducer(self._producer_config(), streams.changelog, lambda: self._is_stopping)
         self._commit_thread = ThreadPoolExecutor(1, "commit")
@@ -105,9 +117,9 @@ class JourneyWorker(Service):
             "batch.size": 262_144,
             "message.max.bytes": ENOUGH_BYTES,
             "queue.buffering.max.messages": 1_000_000,
+            "transaction.timeout.ms": TRANSACTION_TIMEOUT_S * 1000,
             **self.config.kafka,
             "transactional.id": f"{streams.app}-{self.config.identity.id}",
-            "transaction.timeout.ms": TRANSACTION_TIMEOUT_S * 1000,
         }
 
     # Lifecycle
@@ -116,13 +128,20 @@ class JourneyWorker(Service):
         """End what an earlier process of this worker left open."""
         await self._in(self._commit_thread, self._producer.open, INIT_TIMEOUT_S)
         Thread(target=self._beat, name="pulse", daemon=True).start()
+        self._watchdog = Watchdog(asyncio.get_running_loop(), self.config.stuck_after_s, self._progress)
+        self._watchdog.start()
 
     async def on_stop(self) -> None:
         """Let the running cycle end, then close the stores."""
         await self.close_partitions(commit=True)
-        self._producer.close()
+        await self._in(self._commit_thread, self._producer.close)
         self._commit_thread.shutdown(wait=False)
         self._restore_thread.shutdown(wait=False)
+        self._watchdog.stop()
+
+    def _progress(self) -> object:
+        """Give what changes while one long turn works: what it has to say, and the blocks that wait."""
+        return len(self._outbox), len(self._inbox)
 
     @property
     def _is_stopping(self) -> bool:
@@ -135,6 +154,7 @@ class JourneyWorker(Service):
 
     def open_partitions(self, assigned: set[TP]) -> None:
         """Begin to open the stores of what was assigned; reading begins when all are level with Kafka."""
+        reach(Failpoint.ASSIGNED)
         self._may_open = True
         self._opening = asyncio.get_running_loop().create_task(self._open(assigned))
 
@@ -148,8 +168,13 @@ class JourneyWorker(Service):
             return
         try:
             self._check_together(assigned, numbers)
+            await self._in(self._commit_thread, self._producer.open_if_closed)
             opened = await self._in(self._restore_thread, self._restore, numbers)
+            reach(Failpoint.OPENED)
         except Interrupted:
+            return
+        except WorkerFenced as error:
+            self.app.consumer.join_anew(error)
             return
         except Exception as error:  # whatever it is: a worker whose partitions never open must not look alive
             await self.app.crash(error)
@@ -188,11 +213,13 @@ class JourneyWorker(Service):
 
     async def close_partitions(self, *, commit: bool) -> None:
         """Finish the running cycle and close every store. With `commit` false its transaction will not be accepted any more."""
+        reach(Failpoint.REVOKED)
         self._may_open = False
         if self._opening is not None:
             await asyncio.wait([self._opening])
         async with self._turn_lock:
             closed = self._let_go()
+        reach(Failpoint.LET_GO)
         if closed:
             log.info("partitions_closed", partitions=closed, lost=not commit)
 
@@ -245,11 +272,11 @@ class JourneyWorker(Service):
 
     def _timers_due(self) -> bool:
         self._note_looks()
-        return any(p.calendar.earliest < p.clock.timers_before() for p in self._partitions.values())
+        return any(p.timers_due for p in self._partitions.values())
 
     def _note_looks(self) -> None:
         for number, partition in self._partitions.items():
-            looked = self.app.consumer.looked(number)
+            looked = self.app.consumer.looked(number, partition.next_offsets)
             if looked is not None:
                 partition.clock.looked(looked)
 
@@ -296,13 +323,18 @@ class JourneyWorker(Service):
             # What became of the commit is for the next start to find out: the stores stand before it in any case.
             log.warning("cycle_left_open", next="nothing: the next start settles it")
             self._let_go()
+        except WorkerFenced as error:
+            self._let_go()
+            await self._in(self._commit_thread, self._producer.close)
+            self.app.consumer.join_anew(error)
 
     async def _cycle(self) -> None:
         started, handled = monotonic(), 0
         while True:
+            await self._try_suspects()
             worked = self._handle_blocks()
-            # With records waiting, one batch of timers a cycle: a customer's own fire before its records in any case (T3).
-            if not worked or not handled:
+            # In a backlog of records, one batch of timers a cycle: a customer's own fire before its records in any case (T3).
+            if worked < FEW_RECORDS or not handled:
                 worked += self._fire_timers()
             handled += worked
             if not worked or monotonic() - started >= self.config.commit_interval_s or handled >= MAX_CYCLE_RECORDS:
@@ -310,22 +342,38 @@ class JourneyWorker(Service):
             await asyncio.sleep(0)  # lets the transport and the agent hand over what has come
         touched = [p for p in self._partitions.values() if p.has_work]
         if touched:
+            reach(Failpoint.ENGINE_DONE)
             await self._commit(touched)
+
+    async def _try_suspects(self) -> None:
+        """Let records that processes died at be handled by another process first; the loop goes on meanwhile."""
+        if not self._attempts.suspicions:
+            return
+        seen = set()
+        for block in tuple(self._inbox):
+            partition = self._partitions.get(block.partition)
+            if partition is not None and block.partition not in seen and self._quarantine.awaits(block):
+                await self._in(self._restore_thread, self._quarantine.examine, block, partition)
+            seen.add(block.partition)
 
     def _handle_blocks(self) -> int:
         """Handle what is in the inbox, at most one block a partition, and give the number of records."""
         handled, later, seen = 0, [], set()
         while self._inbox and handled < MAX_TURN_RECORDS:
             block = self._inbox.popleft()
-            if block.partition in seen:
+            if block.partition in seen or self._quarantine.awaits(block):
                 later.append(block)
                 continue
             seen.add(block.partition)
+            reach(Failpoint.BLOCK_TAKEN)
             partition = self._partitions.get(block.partition)
             if partition is not None:
+                if block:
+                    self._attempts.begin(block.topic, block.partition, block[0].offset(), block[-1].offset() + 1)
                 partition.handle(block, self._outbox)
             self.app.consumer.handled(block)
             handled += len(block)
+        self._attempts.over()
         self._inbox.extendleft(reversed(later))
         return handled
 
@@ -333,7 +381,8 @@ class JourneyWorker(Service):
         if self._feel_pulse():
             return 0  # being caught up is old news now
         self._note_looks()
-        return sum(p.fire(FIRES_A_TURN, self._outbox) for p in self._partitions.values())
+        due = [p for p in self._partitions.values() if p.timers_due]
+        return sum(p.fire(-(-FIRES_A_TURN // len(due)), self._outbox) for p in due)
 
     async def _commit(self, touched: list[Partition]) -> None:
         for partition in touched:
@@ -345,8 +394,12 @@ class JourneyWorker(Service):
         if commit.outcome is Outcome.UNKNOWN:
             landed = await self._in(self._commit_thread, self._find_out, touched[0])
         if landed:
+            reach(Failpoint.COMMITTED)
             for partition in touched:
+                reach(Failpoint.STORE_BATCH_READY)
                 partition.written(commit.changelog.get(partition.number))
+                self._attempts.passed(partition.number, partition.next_offsets)
+                reach(Failpoint.STORE_BATCH_WRITTEN)
         else:
             self._drop(touched, commit)
 

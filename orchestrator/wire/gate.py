@@ -51,6 +51,10 @@ class Refusal(Struct, frozen=True):
     stage: str = "gate"
 
 
+# What becomes of a record that ended the process. Replay makes the same of it: `incidents.deadly_record` tells which they were.
+DEADLY: Final = Refusal(Reason.CRASHED_WORKER, "handling the record ended the process, several times over", stage="quarantine")
+
+
 class GateLimits(Struct, frozen=True):
     """What a message may be, at most."""
 

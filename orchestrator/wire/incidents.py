@@ -7,12 +7,13 @@ has a name and under `orchestrator.` where it has none. No header holds anything
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 import orjson
 
 from orchestrator.engine.handling import Handling, Incident
-from orchestrator.names import Header
+from orchestrator.names import Header, Reason
 from orchestrator.wire.gate import DEFAULT_LIMITS, Message, Refusal
 
 KeyValueHeaders = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]
@@ -67,6 +68,18 @@ def incident_timestamp(message: Message, refusal: Refusal, now_ms: int) -> int:
     """
     source, time = message.timestamp()
     return time if source != _NO_TIMESTAMP and 0 <= time <= now_ms else now_ms
+
+
+def deadly_record(headers: Sequence[tuple[str, bytes | None]]) -> tuple[str, int, int] | None:
+    """Give topic, partition and offset where an incident is of a record that ended processes; None for any other incident.
+
+    Whoever replays a partition must not handle these: `gate.DEADLY` is what became of them.
+    """
+    told = dict(headers)  # the last of a name: a record's own headers stand before ours, and may be called anything
+    if told.get(Header.INCIDENT_REASON) != Reason.CRASHED_WORKER.encode():
+        return None
+    topic, partition, offset = (told[n] or b"" for n in (Header.ERROR_TOPIC, Header.ERROR_PARTITION, Header.ERROR_OFFSET))
+    return topic.decode(), int(partition), int(offset)
 
 
 def _position(message: Message) -> str:

@@ -49,6 +49,7 @@ class DockerBroker:
 
         settings = {
             **SETTINGS,
+            "node.id": "1",
             "listeners": "PLAINTEXT://:9092,CONTROLLER://:9093",
             "advertised.listeners": f"PLAINTEXT://{self.bootstrap}",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",

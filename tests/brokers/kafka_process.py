@@ -1,4 +1,4 @@
-"""A real Apache Kafka, one broker in KRaft mode, as a process that tests and benchmarks start, break and stop."""
+"""A real Apache Kafka in KRaft mode, alone or a node of a cluster, as a process that tests start, break and stop."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -21,6 +21,8 @@ from tests.brokers.download import KAFKA_VERSION, KafkaUnavailable, jars
 from tests.brokers.topics import create_topic
 
 START_TIMEOUT_S: Final = 60.0
+# For brokers that live for seconds: their start is what takes the time, half as long like this. Not for measuring throughput.
+SHORT_LIVED: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 STOP_TIMEOUT_S: Final = 20.0
 CLUSTER_ID: Final = "4L6g3nShT-eMCtK--X86sw"
 
@@ -28,7 +30,6 @@ CLUSTER_ID: Final = "4L6g3nShT-eMCtK--X86sw"
 # and a killed broker may register again after 3 s rather than 9.
 SETTINGS: Final[Mapping[str, str]] = {
     "process.roles": "broker,controller",
-    "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "inter.broker.listener.name": "PLAINTEXT",
     "auto.create.topics.enable": "false",
@@ -48,6 +49,36 @@ SETTINGS: Final[Mapping[str, str]] = {
 }
 
 
+class Listeners(NamedTuple):
+    """The ports of one node on 127.0.0.1. Clients of `proxied` are told to come to `proxy`, where another program must listen."""
+
+    node: int
+    direct: int
+    controller: int
+    proxied: int = 0
+    proxy: int = 0
+
+    @property
+    def voter(self) -> str:
+        return f"{self.node}@127.0.0.1:{self.controller}"
+
+    def settings(self) -> dict[str, str]:
+        """Those of a broker that is alone; a cluster names all its voters instead."""
+        ports = {"PLAINTEXT": self.direct, **({"PROXIED": self.proxied} if self.proxied else {})}
+        told = {**ports, **({"PROXIED": self.proxy} if self.proxied else {})}
+        return {
+            "node.id": str(self.node),
+            "listeners": _endpoints({**ports, "CONTROLLER": self.controller}),
+            "advertised.listeners": _endpoints(told),
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "controller.quorum.voters": self.voter,
+        }
+
+
+def _endpoints(ports: Mapping[str, int]) -> str:
+    return ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
+
+
 class KafkaBroker:
     """One Kafka of its own: start, stop, kill, pause, resume, and start again on the same ports and data; a context manager.
 
@@ -56,9 +87,18 @@ class KafkaBroker:
 
     kind: Final = "kafka"
 
-    def __init__(self, *, settings: Mapping[str, str] | None = None, heap: str = "768m") -> None:
-        """Take settings of the broker that differ from `SETTINGS`, and the size of its Java heap."""
-        self._settings = {**SETTINGS, **(settings or {})}
+    def __init__(
+        self,
+        *,
+        settings: Mapping[str, str] | None = None,
+        heap: str = "768m",
+        java: Sequence[str] = ("-XX:+UseG1GC",),
+        listeners: Listeners | None = None,
+    ) -> None:
+        """Take settings of the broker that differ from `SETTINGS`, Java's heap and options, and ports unless any will do."""
+        self._settings = dict(settings or {})
+        self._java_options = list(java)
+        self._listeners = listeners
         self._heap = heap
         self._folder: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -77,20 +117,24 @@ class KafkaBroker:
 
     def start(self) -> Self:
         """Start (or start again, with the same ports and data) and wait until it answers, about 3 s."""
-        assert self._process is None, "this broker is running"
-        libraries = jars()
         fresh = self._folder is None
         try:
-            if fresh:
-                self._prepare(libraries)
-            self._launch(libraries)
-            self._await_answer()
+            self.launch()
+            self.await_answer()
         except BaseException:
             self.kill()
             if fresh:
                 self.remove()
             raise
         return self
+
+    def launch(self) -> None:
+        """Start it without waiting: a node of a cluster answers only once most of the others are up."""
+        assert self._process is None, "this broker is running"
+        libraries = jars()
+        if self._folder is None:
+            self._prepare(libraries)
+        self._launch(libraries)
 
     def _launch(self, libraries: Path) -> None:
         with self.log.open("ab") as log:
@@ -176,15 +220,11 @@ class KafkaBroker:
     def _prepare(self, libraries: Path) -> None:
         """A folder of its own with free ports, settings and formatted storage."""
         self._folder = Path(tempfile.mkdtemp(prefix="kafka-"))
-        with free_ports(2) as (broker, controller):
-            pass
-        self.bootstrap = f"127.0.0.1:{broker}"
-        settings = {
-            "listeners": f"PLAINTEXT://127.0.0.1:{broker},CONTROLLER://127.0.0.1:{controller}",
-            "controller.quorum.voters": f"1@127.0.0.1:{controller}",
-            "log.dirs": str(self._folder / "data"),
-            **self._settings,
-        }
+        if self._listeners is None:
+            with free_ports(2) as (direct, controller):
+                self._listeners = Listeners(1, direct, controller)
+        self.bootstrap = f"127.0.0.1:{self._listeners.direct}"
+        settings = {**SETTINGS, **self._listeners.settings(), "log.dirs": str(self._folder / "data"), **self._settings}
         text = "".join(f"{name}={value}\n" for name, value in settings.items())
         (self._folder / "server.properties").write_text(text, encoding="utf-8")
         command = self._java(
@@ -198,9 +238,10 @@ class KafkaBroker:
 
     def _java(self, libraries: Path, *arguments: str, heap: str) -> list[str]:
         logging = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true"
-        return ["java", f"-Xmx{heap}", "-XX:+UseG1GC", *logging, "-cp", f"{libraries}/*", *arguments]
+        return ["java", f"-Xmx{heap}", *self._java_options, *logging, "-cp", f"{libraries}/*", *arguments]
 
-    def _await_answer(self) -> None:
+    def await_answer(self) -> None:
+        """Wait until it answers after `launch`. Raises KafkaUnavailable with the end of its log."""
         deadline = time.monotonic() + START_TIMEOUT_S
         client = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0, "reconnect.backoff.max.ms": 200})
         while time.monotonic() < deadline:

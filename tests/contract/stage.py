@@ -29,14 +29,15 @@ SHIPPED = Path(__file__).parents[2] / "topologies"
 class WorkerProcess:
     """One `orchestrator worker`; its log is kept for the message of a failing test."""
 
-    def __init__(self, arguments: Sequence[str], log: Path) -> None:
+    def __init__(self, arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None) -> None:
         self.log = log
         with log.open("ab") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "orchestrator", "worker", *arguments],
                 stdout=out,
                 stderr=out,
-                env=os.environ | {"ORCHESTRATOR_LOG_FORMAT": "json"},
+                env=os.environ | {"ORCHESTRATOR_LOG_FORMAT": "json"} | dict(environment or {}),
+                start_new_session=True,  # Ctrl-C is for who started it, who then ends it
             )
 
     @property
@@ -47,14 +48,17 @@ class WorkerProcess:
     def exit_code(self) -> int | None:
         return self._process.poll()
 
+    def send(self, number: signal.Signals) -> None:
+        self._process.send_signal(number)
+
     def kill(self) -> None:
-        self._process.send_signal(signal.SIGKILL)
+        self.send(signal.SIGKILL)
         self._process.wait(10)
 
     def stop(self, timeout_s: float = 30.0) -> int:
         """SIGTERM, and the exit status."""
-        self._process.send_signal(signal.SIGTERM)
-        return self._process.wait(timeout_s)
+        self.send(signal.SIGTERM)
+        return self.wait(timeout_s)
 
     def wait(self, timeout_s: float) -> int:
         return self._process.wait(timeout_s)
@@ -120,11 +124,11 @@ class Stage:
         producer.close()
         return count
 
-    def producer(self) -> EventProducer:
-        client = {"bootstrap.servers": self.broker.bootstrap, "compression.type": "lz4"}
+    def producer(self, **settings: Any) -> EventProducer:
+        client = {"bootstrap.servers": self.broker.bootstrap, "compression.type": "lz4", **settings}
         return EventProducer(client, Encoder(load_schemas(), self.topology.streams))
 
-    def worker(self, name: str = "w0", *more: str) -> WorkerProcess:
+    def worker(self, name: str = "w0", *more: str, **environment: str) -> WorkerProcess:
         """Start a worker; the same name again is the same worker, with its state."""
         worker = WorkerProcess(
             [
@@ -132,6 +136,7 @@ class Stage:
                 "--state-dir", str(self.state_of(name)), "--worker-id", name, *more,
             ],
             self.folder / f"{name}-{len(self._workers)}.log",
+            environment,
         )  # fmt: skip
         self._workers.append(worker)
         return worker

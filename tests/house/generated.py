@@ -13,6 +13,7 @@ from typing import Any, Final
 from orchestrator import errors
 from orchestrator.language import codes, schema, schema_shared
 from orchestrator.names import ExitCode
+from orchestrator.observe import metrics
 from orchestrator.operate.runbook import REFUSALS, SUPPRESSIONS
 from orchestrator.settings import Settings
 from tests.house.rules import later_table, rules_table, rulings_table
@@ -48,6 +49,16 @@ def finding_table() -> str:
 def exit_table() -> str:
     """The exit statuses by their names."""
     return "\n".join(["| status | name |", "|---|---|", *(f"| {int(each)} | {each.name.lower()} |" for each in ExitCode)])
+
+
+def metrics_table() -> str:
+    """Every metric with its kind and labels, as the page of metrics names it."""
+    rows = ["| metric | kind | labels | what it is |", "|---|---|---|---|"]
+    for each in metrics.ALL:
+        (family,) = each.describe()
+        name = family.name + ("_total" if family.type == "counter" else "")
+        rows.append(f"| `{name}` | {family.type} | {', '.join(each._labelnames)} | {family.documentation} |")
+    return "\n".join(rows)
 
 
 def _descendants(kind: type[errors.OrchestratorError]) -> list[type[errors.OrchestratorError]]:
@@ -142,6 +153,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Callable[[], str]]]] = {
     "README.md": {"settings": settings_table},
     "tests/RULES.md": {"rules": rules_table, "rulings": rulings_table, "not built": later_table},
     "docs/errors.md": {"exit statuses": exit_table, "errors": error_table, "findings": finding_table},
+    "docs/metrics.md": {"metrics": metrics_table},
     "docs/language.md": {
         **{name: partial(words_table, mapping) for name, mapping in WORDS.items()},
         "refusals": partial(reasons_table, REFUSALS),

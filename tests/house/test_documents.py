@@ -24,10 +24,16 @@ def readers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Read
         reader.close()
 
 
+def marks(block: Block) -> list[pytest.MarkDecorator]:
+    """One process types a whole document, block after block; some need a real Kafka."""
+    together = pytest.mark.xdist_group(name=block.document)
+    return [together, pytest.mark.kafka, pytest.mark.slow] if "kafka" in block.options else [together]
+
+
 def cases() -> list[object]:
-    """The blocks that are run; those on a real Kafka are marked so."""
+    """The blocks that are run."""
     return [
-        pytest.param(block, id=f"{block.document}:{block.line}", marks=[pytest.mark.kafka] if "kafka" in block.options else [])
+        pytest.param(block, id=f"{block.document}:{block.line}", marks=marks(block))
         for block in BLOCKS
         if block.skipped is None and block.mark != "check"
     ]

@@ -62,8 +62,7 @@ class Book:
     def commit(self, armed: list[Entry], moved: list[Entry]) -> None:
         """What Partition.written does: delete what was taken or has moved, put what was armed."""
         gone = [*self.taken, *moved]
-        self.calendar.armed(armed)
-        position = Position(cycle=self.store.position.cycle + 1, timers_from=self.calendar.timers_from)
+        position = Position(cycle=self.store.position.cycle + 1, timers_from=self.calendar.committed(armed))
         self.store.write({}, gone, armed, position)
         self.entries = (self.entries - set(gone)) | set(armed)
         self.taken = []

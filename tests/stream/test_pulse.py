@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from queue import SimpleQueue
 from threading import Thread
 from time import monotonic
 from types import SimpleNamespace
@@ -19,9 +17,8 @@ from orchestrator.stream import worker as worker_module
 from orchestrator.stream.blocks import Block
 from orchestrator.stream.clock import TIMER_GRACE_MS
 from orchestrator.stream.identity import WorkerIdentity
-from orchestrator.stream.transport import Consumer
 from orchestrator.stream.worker import JourneyWorker, WorkerConfig
-from tests.stream.bench import EVENTS, NUMBER, SCHEMAS, START, TOPOLOGY, Bench, block, purchase
+from tests.stream.bench import NUMBER, SCHEMAS, START, TOPOLOGY, Bench, block, purchase
 
 NOWHERE = {"bootstrap.servers": "127.0.0.1:1"}
 
@@ -37,7 +34,7 @@ class Reader:
     def read_from(self, offsets: dict[TP, int]) -> None:
         self.read.append(dict(offsets))
 
-    def looked(self, partition: int) -> int | None:
+    def looked(self, partition: int, next_offsets: Mapping[str, int]) -> int | None:
         return None if self.under_way else self.found
 
     def handled(self, block: Block) -> None:
@@ -132,18 +129,3 @@ def test_t6_a_process_that_stood_still_reads_again_before_any_timer_fires(rig: R
     rig.worker._check_sight()
     assert rig.reader.read == [{TP(topic, NUMBER): next_ for topic, next_ in rig.bench.partition.next_offsets.items()}]
     assert not rig.bench.partition.clock.caught_up
-
-
-def test_the_consumer_tells_of_a_look_only_when_all_that_it_found_is_handled() -> None:
-    consumer: Any = Consumer.__new__(Consumer)
-    consumer.epoch, consumer._outstanding, consumer._under_way, consumer._looked = 1, 1, Counter({NUMBER: 1}), START
-    consumer._commands = SimpleQueue()
-    assert consumer.looked(NUMBER) is None
-    assert consumer.looked(NUMBER + 1) == START
-    consumer.handled(Block(EVENTS, NUMBER, 0))  # stale: fetched before the latest seek
-    assert consumer.looked(NUMBER) is None
-    consumer.handled(Block(EVENTS, NUMBER, 1))
-    assert consumer.looked(NUMBER) == START
-    consumer._under_way[NUMBER] += 1
-    consumer.read_from({})
-    assert consumer.looked(NUMBER) == START

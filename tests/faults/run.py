@@ -1,0 +1,150 @@
+"""A run: stretches of rounds on topics of their own; after each the faults end, the lag goes to 0, and the checker judges."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from confluent_kafka import TopicPartition
+from msgspec import Struct, field
+
+from orchestrator import kafka
+from orchestrator.operate.demo.feed import SETTINGS as FEED_SETTINGS
+from tests.brokers import Broker
+from tests.checker import LiveReader, check
+from tests.checker.evidence import Topics
+from tests.contract.stage import Stage
+from tests.faults.feed import Feed
+from tests.faults.fleet import Fleet
+from tests.faults.injection import Injector
+from tests.faults.schedule import Fault
+
+JOURNEYS: Final = ("winback", "onboarding", "payment-recovery")
+QUIET_S: Final = 1.5
+SETTLE_LIMIT_S: Final = 240.0
+
+Say = Callable[[str], None]
+
+
+class Verdict(Struct):
+    """What came of a stretch."""
+
+    rounds: int
+    seconds: float
+    sent: int  # source records
+    differences: list[str]
+    ends: Counter[str]  # why workers ended by themselves
+    missed: int  # failpoints that nobody came by
+    settled_s: float  # from the last fault until nothing was left to do
+    summary: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+class Stretch:
+    """Workers, a feed and a reader on topics of their own, and the faults that befall them. A context manager."""
+
+    def __init__(self, broker: Broker, folder: Path, seed: int, workers: int = 3, **feed: int) -> None:
+        """`feed` are rate and burst of the feed, see there."""
+        self.stage = Stage(broker, folder, journeys=JOURNEYS)
+        _let_big_records_in(self.stage)
+        self._topics = Topics.of(self.stage.topology)
+        self._partitions = self.stage.topology.streams.partitions
+        self.reader = LiveReader(broker.bootstrap, self._topics.outputs, self._partitions)
+        self.fleet = Fleet(self.stage, workers)
+        self.injector = Injector(self.fleet, broker)
+        self.feed = Feed(self.stage, seed, **feed)
+        self._gauge = kafka.consumer(
+            {"bootstrap.servers": broker.bootstrap, "group.id": self.stage.topology.streams.app, "enable.auto.commit": False}
+        )
+
+    def __enter__(self) -> Stretch:
+        self.reader.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stage.close()
+        self.reader.stop()
+        self._gauge.close()
+
+    def lag(self) -> int:
+        """Give how many source records are not committed."""
+        parts = [TopicPartition(topic, number) for topic in self._topics.sources for number in range(self._partitions)]
+        lag = 0
+        for part in self._gauge.committed(parts, timeout=30):
+            low, high = self._gauge.get_watermark_offsets(part, timeout=30)
+            lag += high - max(low, part.offset)
+        return lag
+
+    def settle(self) -> float:
+        """Let the work go on undisturbed until nothing is left to do and for a moment nothing is done; give the seconds."""
+        started = moved = time.monotonic()
+        before = None
+        while time.monotonic() - moved < QUIET_S:
+            time.sleep(0.25)
+            self.fleet.tend()
+            state = (self.lag(), self._journal_ends())
+            if state != before or state[0]:
+                before, moved = state, time.monotonic()
+            if moved - started > SETTLE_LIMIT_S:
+                self.fleet.troubles.append(f"{state[0]} records are not handled {SETTLE_LIMIT_S:.0f} s after the last fault")
+                break
+        return time.monotonic() - started
+
+    def _journal_ends(self) -> list[int]:
+        journal = self._topics.journal
+        return [self._gauge.get_watermark_offsets(TopicPartition(journal, n), timeout=30)[1] for n in range(self._partitions)]
+
+    def end(self) -> Verdict:
+        """Stop feeding, wait until all is done, stop the workers, and judge."""
+        sent = self.feed.stop()
+        settled_s = self.settle()
+        self.fleet.end_all()
+        report = check(
+            self.stage.broker.bootstrap, self.stage.topologies, state_dirs=self.fleet.state_dirs, live=[self.reader]
+        )  # fmt: skip
+        differences = [*self.fleet.troubles, *self.reader.trouble, *report.differences]
+        return Verdict(
+            0, 0.0, sent, differences, self.fleet.ends, self.injector.missed, settled_s, report.summary, dict(report.counts)
+        )  # fmt: skip
+
+
+def _let_big_records_in(stage: Stage) -> None:
+    """Two of the broken payloads are larger than a topic takes by default; the gate is what shall refuse them."""
+    from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
+
+    resources = [
+        ConfigResource(
+            ConfigResource.Type.TOPIC,
+            stage.events,
+            incremental_configs=[ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)],
+        )
+        for name, value in _BIG.items()
+    ]
+    client: Any = kafka.admin({"bootstrap.servers": stage.broker.bootstrap})
+    for resource in resources:
+        client.incremental_alter_configs([resource])[resource].result(30)
+
+
+_BIG: Final = {
+    "max.message.bytes": str(FEED_SETTINGS["message.max.bytes"]),
+    "message.timestamp.after.max.ms": str(1 << 60),
+}
+
+
+def run_stretch(broker: Broker, folder: Path, seed: int, workers: int, faults: Sequence[tuple[int, Fault]], say: Say) -> Verdict:
+    """Inject numbered faults one after the other, and judge."""
+    started = time.monotonic()
+    with Stretch(broker, folder, seed, workers) as stretch:
+        for number, fault in faults:
+            began = time.monotonic()
+            stretch.injector.inject(fault)
+            took = time.monotonic() - began
+            say(f"round {number:>3}  {fault.told():<60} {took:5.1f} s  sent {stretch.feed.sent:>7,}  lag {stretch.lag():>6,}")
+            if stretch.fleet.troubles:
+                break
+        verdict = stretch.end()
+    verdict.rounds, verdict.seconds = len(faults), time.monotonic() - started
+    return verdict
