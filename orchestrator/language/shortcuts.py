@@ -20,7 +20,8 @@ Shortcut = Callable[[Any], Any]  # takes a Scope
 
 _LITERAL = r"""true|false|-?[0-9]{1,18}(?:\.[0-9]{1,18})?|"[^"\\\n]*"|'[^'\\\n]*'"""
 _FIELD = r"(?P<root>event|profile|journey)\.(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)"
-_SHAPE = re.compile(rf"\s*(?:(?P<constant>{_LITERAL})|{_FIELD}(?:\s*(?P<sign>==|!=|<=|>=|<|>|\+|-)\s*(?P<literal>{_LITERAL}))?)\s*")
+_SIGN = r"(?P<sign>==|!=|<=|>=|<|>|\+|-)"
+_SHAPE = re.compile(rf"\s*(?:(?P<constant>{_LITERAL})|{_FIELD}(?:\s*{_SIGN}\s*(?P<literal>{_LITERAL}))?)\s*")
 _COMPARE: Final[dict[str, Callable[[Any, Any], bool]]] = {
     "==": operator.eq,
     "!=": operator.ne,
