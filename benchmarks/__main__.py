@@ -8,11 +8,11 @@ import os
 import platform
 import sys
 
-from benchmarks import cdnow, engine, restore, timers
+from benchmarks import cdnow, engine, restore, timers, w1
 from tests.brokers import KafkaUnavailable, start_kafka
 from tests.brokers.kafka_process import LONG_LIVED
 
-BENCHMARKS = {engine.NAME: engine, cdnow.NAME: cdnow, restore.NAME: restore, timers.NAME: timers}
+BENCHMARKS = {each.NAME: each for each in (engine, cdnow, restore, timers, w1)}
 DEFAULT = [engine.NAME, cdnow.NAME]  # the others take minutes
 
 
@@ -23,6 +23,7 @@ def main() -> int:
     )
     parser.add_argument("--repeats", type=int, default=3, help="how often each is run; medians are given (default 3)")
     parser.add_argument("--customers", type=int, default=timers.CUSTOMERS, help="how many wait, for timers (default 1,000,000)")
+    parser.add_argument("--records", type=int, default=w1.RECORDS, help="how many events, for w1 (default 400,000)")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     options = parser.parse_args()
     if unknown := set(options.names) - BENCHMARKS.keys():
@@ -38,6 +39,7 @@ def main() -> int:
         for name in names:
             print(f"{name}: {(BENCHMARKS[name].__doc__ or '').splitlines()[0]}", file=sys.stderr)
             more = {"customers": options.customers} if name == timers.NAME else {}
+            more |= {"records": options.records} if name == w1.NAME else {}
             results[name] = BENCHMARKS[name].run(broker, options.repeats, lambda line: print(line, file=sys.stderr), **more)
     finally:
         if broker is not None:

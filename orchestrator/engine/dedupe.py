@@ -42,22 +42,29 @@ def remember(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> tuple[
     if not 0 <= time <= _LATEST:
         time = max(0, min(time, _LATEST))
     noted = hashed + time.to_bytes(_TIME, "big")
-    length, oldest_kept = len(seen), time - rule.window_ms - LATE_MS
-    if not seen or int.from_bytes(seen[-_TIME:], "big") <= oldest_kept:
+    oldest_kept = time - rule.window_ms - LATE_MS
+    newest = int.from_bytes(seen[-_TIME:], "big")
+    if newest <= oldest_kept:
         return noted, 0
-    start = 0
-    while start < length and _time_of(seen, start) <= oldest_kept:
-        start += ENTRY
-    place = length
-    while place > start and _time_of(seen, place - ENTRY) > time:
-        place -= ENTRY
-    seen = seen[start:place] + noted + seen[place:]
-    excess = len(seen) // ENTRY - rule.max
+    if newest <= time and _time_of(seen, 0) > oldest_kept:
+        seen += noted
+    else:
+        seen = _among(seen, noted, time, oldest_kept)
+    excess = len(seen) - rule.max * ENTRY
     if excess <= 0:
         return seen, 0
-    kept = excess * ENTRY
-    forgotten = sum(_time_of(seen, at) > time - rule.window_ms for at in range(0, kept, ENTRY))
-    return seen[kept:], forgotten
+    forgotten = sum([_time_of(seen, at) > time - rule.window_ms for at in range(0, excess, ENTRY)])
+    return seen[excess:], forgotten
+
+
+def _among(seen: bytes, noted: bytes, time: int, oldest_kept: int) -> bytes:
+    """Put an entry at its place by time, and leave out those that are too old."""
+    start, place = 0, len(seen)
+    while start < place and _time_of(seen, start) <= oldest_kept:
+        start += ENTRY
+    while place > start and _time_of(seen, place - ENTRY) > time:
+        place -= ENTRY
+    return seen[start:place] + noted + seen[place:]
 
 
 def unite(ours: bytes, theirs: bytes, rule: EventDedupe) -> bytes:

@@ -105,10 +105,14 @@ def _read_value(value: Any) -> Any:
     return orjson.loads(value["json"]) if isinstance(value, dict) else value
 
 
-@lru_cache(maxsize=1024)
 def _iso(at_ms: int) -> bytes:
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z").encode()
+    minutes, rest = divmod(at_ms, 60_000)
+    return f"{_minute(minutes)}:{rest // 1000:02}.{rest % 1000:03}Z".encode()
+
+
+@lru_cache(maxsize=1024)
+def _minute(minutes: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)).isoformat()[:16]
 
 
 @lru_cache(maxsize=1024)

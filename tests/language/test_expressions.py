@@ -293,7 +293,7 @@ LITERALS = st.one_of(
 )
 
 
-@given(VALUES, LITERALS, st.sampled_from(["==", "!=", "<", "<=", ">", ">="]))
+@given(VALUES, LITERALS, st.sampled_from(["==", "!=", "<", "<=", ">", ">=", "+", "-"]))
 def test_the_short_way_means_what_cel_means(held: Any, literal: str, sign: str) -> None:
     short, long = f"event.x {sign} {literal}", f"(event.x {sign} {literal})"  # CEL is asked only through the parentheses
     _assert_same(short, long, held)

@@ -1,0 +1,74 @@
+"""What the benchmark asks of each contestant."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+
+from benchmarks.w1.oracle import Sent
+from tests.brokers import Broker
+
+
+class Job(Struct, frozen=True):
+    """What is to be done: read `topic`, write to `actions_topic`; `name` is free for groups, transactions and topics."""
+
+    broker: Broker
+    topic: str
+    name: str
+    folder: Path
+
+    @property
+    def actions_topic(self) -> str:
+        """Where the actions go."""
+        return f"{self.name}.actions"
+
+
+class Process:
+    """A contestant at work; its output is kept in the job's folder."""
+
+    def __init__(self, command: Sequence[str], log: Path) -> None:
+        with log.open("wb") as out:
+            self._process = subprocess.Popen(command, stdout=out, stderr=out)
+        self._log = log
+
+    def cpu_seconds(self) -> float:
+        """Give the CPU that it has used, in user and system mode."""
+        assert self._process.poll() is None, self._log.read_text(errors="replace")[-2000:]
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self) -> None:
+        """Let it end as its users would."""
+        self._process.terminate()
+        self._process.wait(60)
+
+    def end(self) -> None:
+        """Leave no process behind."""
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.wait(10)
+
+
+class Contestant(Protocol):
+    """A module that does the job."""
+
+    NAME: str
+
+    def start(self, job: Job) -> Process:
+        """Make the topics it needs and start it."""
+
+    def actions(self, job: Job) -> list[Sent]:
+        """Give what it sent, each customer's in order."""
+
+
+def python(module: str, job: Job) -> Process:
+    """Start a contestant that is a module of its own, with the job as JSON."""
+    told = {"bootstrap": job.broker.bootstrap, "topic": job.topic, "name": job.name, "folder": str(job.folder)}
+    return Process([sys.executable, "-m", module, json.dumps(told)], job.folder / "log")
