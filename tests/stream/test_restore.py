@@ -79,10 +79,13 @@ class Log:
         self._producer.abort_transaction(30)
 
     def open(self, **changes: Any) -> PartitionStore:
+        return self.open_partition(0, **changes)
+
+    def open_partition(self, number: int, **changes: Any) -> PartitionStore:
         source = msgspec.structs.replace(self.source, **changes)
         restorer = Restorer(source, self.folder, lambda: False)
         try:
-            return restorer.open(0)
+            return restorer.open(number)
         finally:
             restorer.close()
 
