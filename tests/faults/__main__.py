@@ -15,11 +15,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from tests.brokers import Broker, KafkaBroker, KafkaUnavailable, start_kafka
+from tests.faults.line import Line, cluster_behind_proxies, kafka_behind_a_proxy
 from tests.faults.run import Verdict, run_stretch
 from tests.faults.schedule import Fault, Kind, schedule
 
@@ -40,6 +42,8 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
         found.faults = [Kind(word.strip()) for word in found.faults.split(",")]
     except ValueError as error:
         parser.error(f"{error}; known are {', '.join(Kind)}")
+    if {Kind.BROKER, Kind.CLUSTER} <= {*found.faults}:
+        parser.error("broker is of one broker, cluster of three: ask for one of the two")
     if min(found.rounds, found.workers, found.check_every) < 1:
         parser.error("--rounds, --workers and --check-every are 1 or more")
     if found.seed is None:
@@ -67,31 +71,42 @@ def main(words: Sequence[str]) -> int:
             _say(f"round {number:>3}  after {fault.wait_s:5.2f} s  {fault.told()}")
         return 0
     _say(f"seed {asked.seed}; again: {_command(asked)}")
+    folder = Path(tempfile.mkdtemp(prefix="faults-"))
     try:
-        broker = start_kafka()
+        with _brokers(asked.faults) as kafka_at:
+            if Kind.BROKER in asked.faults and not isinstance(getattr(kafka_at, "broker", kafka_at), KafkaBroker):
+                print("error: a broker that this run did not start is not broken; unset KAFKA_BOOTSTRAP", file=sys.stderr)
+                return 2
+            verdicts = _run(asked, kafka_at, folder, faults)
     except KafkaUnavailable as error:
         print(f"error: {error}", file=sys.stderr)
         return 3
-    folder = Path(tempfile.mkdtemp(prefix="faults-"))
-    try:
-        if Kind.BROKER in asked.faults and not isinstance(broker, KafkaBroker):
-            print("error: a broker that this run did not start is not broken; unset KAFKA_BOOTSTRAP", file=sys.stderr)
-            return 2
-        verdicts = _run(asked, broker, folder, faults)
     except KeyboardInterrupt:
         shutil.rmtree(folder)
         raise
-    finally:
-        broker.remove()
     return _conclude(asked, faults, verdicts, folder)
 
 
-def _run(asked: argparse.Namespace, broker: Broker, folder: Path, faults: list[tuple[int, Fault]]) -> list[Verdict]:
+@contextmanager
+def _brokers(kinds: Sequence[Kind]) -> Iterator[Broker | Line]:
+    """Start what the kinds need: three brokers, one behind a proxy, or any one."""
+    if Kind.CLUSTER in kinds or Kind.NETWORK in kinds:
+        with cluster_behind_proxies() if Kind.CLUSTER in kinds else kafka_behind_a_proxy() as line:
+            yield line
+        return
+    broker = start_kafka()
+    try:
+        yield broker
+    finally:
+        broker.remove()
+
+
+def _run(asked: argparse.Namespace, kafka_at: Broker | Line, folder: Path, faults: list[tuple[int, Fault]]) -> list[Verdict]:
     verdicts: list[Verdict] = []
     for start in range(0, len(faults), asked.check_every):
         part = folder / f"rounds-{start + 1}"
         part.mkdir()
-        verdict = run_stretch(broker, part, asked.seed + start, asked.workers, faults[start : start + asked.check_every], _say)
+        verdict = run_stretch(kafka_at, part, asked.seed + start, asked.workers, faults[start : start + asked.check_every], _say)
         verdicts.append(verdict)
         _say(f"checked    {verdict.summary}; idle {verdict.settled_s:.1f} s after the last fault")
         if verdict.differences:

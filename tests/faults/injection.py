@@ -10,10 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from orchestrator.language.model import Topology
 from orchestrator.stream.failpoints import Action, Failpoint, armings
 from tests.brokers import Broker, KafkaBroker
+from tests.brokers.cluster import KafkaCluster
 from tests.contract.stage import WorkerProcess
+from tests.faults import brokers
 from tests.faults.fleet import Fleet
+from tests.faults.line import Line
+from tests.faults.network import DISTURBANCES, DidNotHappen
 from tests.faults.schedule import Fault, Kind
 
 REACH_LIMIT_S: Final = 30.0
@@ -22,10 +27,13 @@ REACH_LIMIT_S: Final = 30.0
 class Injector:
     """Injects faults into one fleet and its broker."""
 
-    def __init__(self, fleet: Fleet, broker: Broker) -> None:
-        self.missed = 0  # failpoints that the armed worker did not come by in time
+    def __init__(self, fleet: Fleet, broker: Broker, topology: Topology, line: Line | None = None) -> None:
+        """`line` is what the workers reach the broker by, where there is something between."""
+        self.missed = 0  # faults that nobody came by in time
         self._fleet = fleet
         self._broker = broker
+        self._topology = topology
+        self._line = line
 
     def inject(self, fault: Fault) -> None:
         """Wait, and let it happen. Blocks for `wait_s` and `lasts_s`, and what starting takes."""
@@ -76,6 +84,21 @@ class Injector:
             time.sleep(fault.lasts_s)
             self._broker.resume()
 
+    def network(self, fault: Fault) -> None:
+        assert self._line is not None, "there is no proxy on the way to this broker"
+        try:
+            DISTURBANCES[fault.how](self._line, fault.lasts_s)
+        except DidNotHappen:
+            self.missed += 1
+        finally:
+            self._line.heal()
+
+    def cluster(self, fault: Fault) -> None:
+        assert isinstance(self._broker, KafkaCluster), "one broker is no cluster"
+        how, _, who = fault.how.partition(" ")
+        deed = {"killed": brokers.kill, "paused": brokers.pause}[how]
+        deed(self._broker, who, self._topology, fault.lasts_s)
+
     def failpoints(self, fault: Fault) -> None:
         (arming,) = armings(fault.armed)
         self._fleet.kill(fault.worker)
@@ -102,6 +125,8 @@ _INJECT: Final[dict[Kind, Callable[[Injector, Fault], None]]] = {
     Kind.REBALANCE: Injector.rebalance,
     Kind.BROKER: Injector.broker,
     Kind.FAILPOINTS: Injector.failpoints,
+    Kind.NETWORK: Injector.network,
+    Kind.CLUSTER: Injector.cluster,
 }
 
 

@@ -80,7 +80,7 @@ class Rule:
     done: threading.Event = field(default_factory=threading.Event)  # it was applied at least once
     answered: threading.Event = field(default_factory=threading.Event)  # the broker answered a stranded request
     answer: bytes = b""
-    released: asyncio.Event = field(default_factory=asyncio.Event)
+    released: threading.Event = field(default_factory=threading.Event)
 
     def takes(self, request: Request, side: Side) -> bool:
         """Count a message that it is about; tell whether this is one to act on."""
@@ -134,7 +134,7 @@ class Proxy:
 
     def release(self, rule: Rule) -> None:
         """Let go of what a rule holds or has stranded."""
-        self._loop.call_soon_threadsafe(rule.released.set)
+        rule.released.set()
 
     def freeze(self) -> None:
         """No byte passes any more, in either direction; connections stay, new ones are accepted into silence."""
@@ -264,11 +264,11 @@ class _Line:
             case Deed.DELAY:
                 await asyncio.sleep(rule.seconds)
             case Deed.HOLD:
-                await rule.released.wait()
+                await _until_released(rule)
             case Deed.STRAND:
                 self._stranded = rule
                 _end(self._to_client)
-                await rule.released.wait()
+                await _until_released(rule)
             case Deed.CHANGE:
                 return rule.change(request, frame)
             case Deed.CUT | Deed.RESET:
@@ -298,6 +298,12 @@ class _Line:
             self.cut(with_reset=True)
             return None
         return frame
+
+
+async def _until_released(rule: Rule) -> None:
+    """Looked at now and then: one rule may stand in several proxies, each with a loop of its own."""
+    while not rule.released.is_set():
+        await asyncio.sleep(0.005)
 
 
 def _end(writer: asyncio.StreamWriter, *, with_reset: bool = False) -> None:

@@ -22,6 +22,8 @@ from tests.faults.feed import Feed
 from tests.faults.fleet import SETTINGS as WORKER_SETTINGS
 from tests.faults.fleet import Fleet
 from tests.faults.injection import Injector
+from tests.faults.line import Line
+from tests.faults.network import IMPATIENT
 from tests.faults.schedule import Fault
 
 JOURNEYS: Final = ("winback", "onboarding", "payment-recovery")
@@ -52,21 +54,24 @@ class Stretch:
 
     def __init__(
         self,
-        broker: Broker,
+        kafka_at: Broker | Line,
         folder: Path,
         seed: int,
         workers: int = 3,
-        settings: Iterable[str] = WORKER_SETTINGS,
-        address: str = "",
+        settings: Iterable[str] | None = None,
     ) -> None:
-        """`settings` are the workers', `address` is where they find the brokers, if not where the tests do."""
-        self.stage = Stage(broker, folder, journeys=JOURNEYS, address=address)
+        """Take the brokers, or the line that workers reach them by, and the workers' settings."""
+        line = kafka_at if isinstance(kafka_at, Line) else None
+        broker = line.broker if line else kafka_at
+        self.stage = Stage(broker, folder, journeys=JOURNEYS, address=line.bootstrap if line else "")
+        if settings is None:
+            settings = (*WORKER_SETTINGS, *(IMPATIENT if line else ()))
         _let_big_records_in(self.stage)
         self._topics = Topics.of(self.stage.topology)
         self._partitions = self.stage.topology.streams.partitions
         self.reader = LiveReader(broker.bootstrap, self._topics.outputs, self._partitions)
         self.fleet = Fleet(self.stage, workers, settings)
-        self.injector = Injector(self.fleet, broker)
+        self.injector = Injector(self.fleet, broker, self.stage.topology, line)
         self.feed = Feed(self.stage, seed)
         self._gauge = kafka.consumer(
             {"bootstrap.servers": broker.bootstrap, "group.id": self.stage.topology.streams.app, "enable.auto.commit": False}
@@ -104,7 +109,7 @@ class Stretch:
             positions = self._positions()
         except KafkaException:
             return None
-        return sum(high - max(low, part.offset) for (low, high), part in zip(ends, positions, strict=True))
+        return sum(max(0, high - max(low, part.offset)) for (low, high), part in zip(ends, positions, strict=True))
 
     def _places(self) -> list[TopicPartition]:
         return [TopicPartition(topic, number) for topic in self._topics.sources for number in range(self._partitions)]
@@ -164,10 +169,12 @@ _LENIENT: Final = {
 }
 
 
-def run_stretch(broker: Broker, folder: Path, seed: int, workers: int, faults: Sequence[tuple[int, Fault]], say: Say) -> Verdict:
+def run_stretch(
+    kafka_at: Broker | Line, folder: Path, seed: int, workers: int, faults: Sequence[tuple[int, Fault]], say: Say
+) -> Verdict:
     """Inject numbered faults one after the other, and judge."""
     started = time.monotonic()
-    with Stretch(broker, folder, seed, workers) as stretch:
+    with Stretch(kafka_at, folder, seed, workers) as stretch:
         for number, fault in faults:
             began = time.monotonic()
             stretch.injector.inject(fault)

@@ -10,6 +10,8 @@ from typing import Final
 from msgspec import Struct
 
 from orchestrator.stream.failpoints import Failpoint
+from tests.faults.brokers import WHO
+from tests.faults.network import DISTURBANCES
 
 SESSION_TIMEOUT_S: Final = 6.0
 TRANSACTION_TIMEOUT_S: Final = 8.0
@@ -26,6 +28,11 @@ class Kind(StrEnum):
     REBALANCE = "rebalance"
     BROKER = "broker"
     FAILPOINTS = "failpoints"
+    NETWORK = "network"  # one broker behind a proxy
+    CLUSTER = "cluster"  # one of three brokers, or all
+
+
+OF_NO_WORKER: Final = frozenset({Kind.BROKER, Kind.NETWORK, Kind.CLUSTER})
 
 
 class Fault(Struct, frozen=True):
@@ -43,7 +50,7 @@ class Fault(Struct, frozen=True):
 
     def told(self) -> str:
         """Say it in a line for people."""
-        who = "" if self.kind is Kind.BROKER or self.how == "all" else f" w{self.worker + 1}"
+        who = "" if self.kind in OF_NO_WORKER or self.how == "all" else f" w{self.worker + 1}"
         armed = f", then {self.armed}" if self.armed else ""
         return f"{self.kind} {self.how}{who} for {self.lasts_s:.1f} s{armed}"
 
@@ -88,6 +95,17 @@ def _broker(dice: random.Random, workers: int) -> Fault:
     return Fault(Kind.BROKER, how, 0, _wait(dice), round(lasts, 2))
 
 
+def _network(dice: random.Random, workers: int) -> Fault:
+    return Fault(Kind.NETWORK, dice.choice(list(DISTURBANCES)), 0, _wait(dice), round(dice.uniform(2.0, 12.0), 2))
+
+
+def _cluster(dice: random.Random, workers: int) -> Fault:
+    """Paused for less than a request may take, than a session, than a transaction, and for longer than all of them."""
+    who = dice.choice(WHO)
+    how, lasts = dice.choice([("killed", dice.uniform(0.0, 4.0)), ("paused", dice.choice([1.0, 5.0, 12.0, 40.0]))])
+    return Fault(Kind.CLUSTER, f"{how} {who}", 0, _wait(dice), round(lasts, 2))
+
+
 def _failpoint(dice: random.Random, workers: int) -> Fault:
     point, nth = dice.choice(list(Failpoint)), dice.choice([1, 1, 2, 5])
     if point in ONCE:
@@ -108,4 +126,6 @@ _MAKERS: Final[dict[Kind, Callable[[random.Random, int], Fault]]] = {
     Kind.REBALANCE: _rebalance,
     Kind.BROKER: _broker,
     Kind.FAILPOINTS: _failpoint,
+    Kind.NETWORK: _network,
+    Kind.CLUSTER: _cluster,
 }

@@ -8,9 +8,7 @@ import pytest
 
 from tests.brokers.cluster import KafkaCluster
 from tests.faults import brokers
-from tests.faults.fleet import SETTINGS
 from tests.faults.line import Line
-from tests.faults.network import IMPATIENT
 from tests.faults.run import Stretch
 
 SEED = 6
@@ -20,7 +18,7 @@ SEED = 6
 def test_i1_i6_i8_a_killed_and_a_paused_broker_of_three_change_nothing(lines: Line, tmp_path: Path) -> None:
     cluster = lines.broker
     assert isinstance(cluster, KafkaCluster)
-    with Stretch(cluster, tmp_path, SEED, 2, settings=(*SETTINGS, *IMPATIENT), address=lines.bootstrap) as stretch:
+    with Stretch(lines, tmp_path, SEED, 2) as stretch:
         topology = stretch.stage.topology
         stretch.wait_for_progress()
         brokers.kill(cluster, "leader of the changelog", topology, 1.0)

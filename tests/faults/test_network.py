@@ -7,16 +7,14 @@ from pathlib import Path
 import pytest
 
 from tests.faults import network
-from tests.faults.fleet import SETTINGS
 from tests.faults.line import Line
-from tests.faults.network import IMPATIENT
 from tests.faults.run import Stretch
 
 SEED = 11
 
 
 def _befall(line: Line, folder: Path, *deeds: tuple[str, float]) -> None:
-    with Stretch(line.broker, folder, SEED, 2, settings=(*SETTINGS, *IMPATIENT), address=line.bootstrap) as stretch:
+    with Stretch(line, folder, SEED, 2) as stretch:
         for name, lasts_s in deeds:
             stretch.wait_for_progress()
             network.DISTURBANCES[name](line, lasts_s)
