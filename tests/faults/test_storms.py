@@ -15,7 +15,7 @@ ROUNDS = 8
 
 
 @pytest.mark.timeout(600)
-def test_i1_i8_t6_three_workers_in_a_storm_of_kills_and_rebalances(kafka: Broker, tmp_path: Path) -> None:
+def test_i3_t6_three_workers_in_a_storm_of_kills_and_rebalances(kafka: Broker, tmp_path: Path) -> None:
     faults = list(enumerate(schedule(SEED, ROUNDS, [Kind.KILL, Kind.REBALANCE], 3), 1))
     verdict = run_stretch(kafka, tmp_path, SEED, 3, faults, print)
     print(f"seed {SEED}: {verdict.summary}")

@@ -50,7 +50,7 @@ def _judge(stretch: Stretch) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_i2_i6_t6_a_zombie_writes_nothing_after_others_have_its_work(kafka: Broker, tmp_path: Path) -> None:
+def test_i3_t6_a_zombie_writes_nothing_after_others_have_its_work(kafka: Broker, tmp_path: Path) -> None:
     with Stretch(kafka, tmp_path, SEED, 2, SHORT) as stretch:
         fleet = stretch.fleet
         for point in ZOMBIES:
@@ -65,7 +65,7 @@ def test_i2_i6_t6_a_zombie_writes_nothing_after_others_have_its_work(kafka: Brok
 
 
 @pytest.mark.timeout(600)
-def test_i4_i5_t6_a_zombie_that_regains_its_partitions_does_not_write_old_state(kafka: Broker, tmp_path: Path) -> None:
+def test_i3_t6_a_zombie_that_regains_its_partitions_does_not_write_old_state(kafka: Broker, tmp_path: Path) -> None:
     """Its last cycle is in Kafka and not yet in its stores when it stops; the stores are written when it goes on."""
     with Stretch(kafka, tmp_path, SEED + 1, 2, SHORT) as stretch:
         fleet = stretch.fleet
