@@ -8,6 +8,7 @@ from typing import Any
 from orchestrator.engine.document import decode
 from orchestrator.operate.demo.events import EventLine
 from tests.contract.conftest import MakeStage
+from tests.contract.exactly_once import assert_exactly_once
 from tests.contract.stage import Stage
 
 START = 1_767_571_200_000  # 2026-01-05T00:00:00Z
@@ -55,3 +56,4 @@ def test_m1_f1_t6_a_merge_and_an_erasure_are_known_to_a_worker_that_lost_its_sto
     _work_until_handled(stage, 5)
     assert set(stage.changelog_documents()) == {b"ann"}, "somebody of its own"
     assert [row.value for row in stage.incidents()] == []
+    assert_exactly_once(stage)

@@ -9,6 +9,7 @@ from typing import Any
 from orchestrator.operate.demo.events import EventLine
 from tests.contract.cdnow import assert_journal_is_one_chain
 from tests.contract.conftest import MakeStage
+from tests.contract.exactly_once import assert_exactly_once
 from tests.contract.stage import Stage
 
 CROWD = 25
@@ -81,3 +82,4 @@ def test_x1_x2_claims_and_the_queue_survive_a_kill_and_the_loss_of_the_store(sta
     assert worker.stop() == 0
     assert b"\x00rate:email" in stage.changelog_documents()
     assert stage.stored_documents("w0") == stage.changelog_documents()
+    assert_exactly_once(stage)

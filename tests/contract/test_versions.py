@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import time
+from pathlib import Path
 
 from orchestrator.operate.demo.events import EventLine
 from tests.contract.conftest import MakeStage
+from tests.contract.exactly_once import assert_exactly_once
 
 FIRST = """
 journey: greeting
@@ -38,7 +41,7 @@ def _purchase(customer: str) -> EventLine:
     return _event(customer, "purchase.made", quantity=1, price=9.5)
 
 
-def test_v1_after_a_restart_with_a_newer_version_instances_go_on_and_entries_take_it(stage_on: MakeStage) -> None:
+def test_v1_after_a_restart_with_a_newer_version_instances_go_on_and_entries_take_it(stage_on: MakeStage, tmp_path: Path) -> None:
     """Only version 1 listens to a login, so a worker that forgot it would pass the login over."""
     stage = stage_on(journeys=(), partitions=1, own={"policy.yaml": POLICY, "journeys/greeting.yaml": FIRST})
     worker = stage.worker()
@@ -46,6 +49,7 @@ def test_v1_after_a_restart_with_a_newer_version_instances_go_on_and_entries_tak
     stage.wait_until("ann has entered", lambda: stage.handled_records() == 1)
     assert worker.stop() == 0
 
+    before = shutil.copytree(stage.topologies, tmp_path / "before")
     (stage.topologies / "earlier").mkdir()
     (stage.topologies / "journeys" / "greeting.yaml").rename(stage.topologies / "earlier" / "greeting.yaml")
     (stage.topologies / "journeys" / "greeting.yaml").write_text(SECOND)
@@ -58,3 +62,4 @@ def test_v1_after_a_restart_with_a_newer_version_instances_go_on_and_entries_tak
     sent = sorted((action["customer"], action["version"], action["template"]) for action in stage.actions())
     assert sent == [("ann", 1, "first"), ("bob", 2, "second")]
     assert [row.value for row in stage.incidents()] == []
+    assert_exactly_once(stage, earlier=[before])
