@@ -24,7 +24,7 @@ from tests.contract.stage import Stage
 from tests.wire.messages import SCHEMAS
 
 DEADLY_DECODER = """
-import os, signal, resource
+import os, signal
 from orchestrator.wire import schemas
 
 decode = schemas.EventType.decode
@@ -37,9 +37,6 @@ def deadly(self, body):
     if event_id.startswith("memory"):
         hoard = [bytearray(100 << 20) for _ in range(30)]
         os.kill(os.getpid(), signal.SIGKILL)  # as the kernel does where memory is short
-    if event_id.startswith("worker-only") and resource.getrlimit(resource.RLIMIT_CPU)[0] == resource.RLIM_INFINITY:
-        if not os.path.exists(os.environ["SPARED"]):
-            os.kill(os.getpid(), signal.SIGKILL)
     return found
 
 schemas.EventType.decode = deadly
@@ -77,17 +74,15 @@ def supervise(stage: Stage, records: int, timeout_s: float = 150) -> list[int]:
 
 
 @pytest.fixture
-def deadly_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def deadly_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "deadly"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(DEADLY_DECODER)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]))
-    monkeypatch.setenv("SPARED", str(tmp_path / "spared"))
-    return tmp_path / "spared"
 
 
 def test_b1_i3_records_that_kill_the_process_are_found_after_three_deaths(
-    stage_on_kafka: MakeStage, deadly_decoder: Path
+    stage_on_kafka: MakeStage, deadly_decoder: None
 ) -> None:
     stage = stage_on_kafka(partitions=1)
     deadly = {7: "segfault-1", 30: "memory-1", 31: "segfault-2"}
@@ -108,20 +103,3 @@ def test_b1_i3_records_that_kill_the_process_are_found_after_three_deaths(
     assert set(stage.changelog_documents()) == {f"c{n}".encode() for n in range(60) if n not in deadly}
     assert stage.stored_documents("w0") == stage.changelog_documents()
     assert (stage.state_of("w0") / "deaths.json").read_text() == "[]", "no suspicion is left"
-
-
-def test_a5_a_record_that_was_only_near_when_the_process_died_is_handled(stage_on_kafka: MakeStage, deadly_decoder: Path) -> None:
-    """Three deaths that no trial can repeat, as by a memory limit that was too low: nothing is refused, and the work goes on."""
-    stage = stage_on_kafka(partitions=1)
-    produce(stage, {5: "worker-only"}, 20)
-    worker = stage.worker()
-    for death in range(DEATHS):
-        assert worker.wait(60) == -signal.SIGKILL
-        if death == DEATHS - 1:
-            deadly_decoder.touch()
-        worker = stage.worker()
-    stage.wait_until("all is handled", lambda: stage.handled_records() == 20)
-    assert "suspects_tried" in worker.log.read_text()
-    assert stage.incidents() == []
-    assert set(stage.changelog_documents()) == {f"c{n}".encode() for n in range(20)}
-    assert worker.stop() == 0

@@ -39,9 +39,10 @@ class Bench:
         """A bench on the same folder goes on where the one before was closed. Streams are the shipped ones."""
         self.now = START + 400 * DAY
         self._folder = folder
+        self.deadly: set[tuple[str, int, int]] = set()
         engine = ENGINE if topology is TOPOLOGY else Engine(topology)
         gate = Gate(SCHEMAS, STREAMS, engine.hears)
-        self._parts = Parts(engine, gate, lambda: self.now, "w0", "digest", STREAMS.partitions, breaker=breaker)
+        self._parts = Parts(engine, gate, lambda: self.now, "w0", "digest", STREAMS.partitions, self.deadly, breaker)
         self.outbox = Outbox(topology, lambda: self.now)
         self.open()
 
