@@ -43,7 +43,8 @@ class Log:
         self.streams = stage.topology.streams
         self.cycle = self.chain = self.handled = 0
         self.documents: dict[bytes, bytes] = {}
-        self._producer = Producer({"bootstrap.servers": stage.broker.bootstrap, "transactional.id": self.streams.app})
+        client = {"bootstrap.servers": stage.broker.bootstrap, "compression.type": "lz4"}
+        self._producer = Producer({**client, "transactional.id": self.streams.app})
         self._producer.init_transactions(30)
         self.source = Source(
             "cluster", self.streams.app, [stage.events], self.streams.changelog, self.streams.journal,
@@ -99,7 +100,7 @@ class Log:
         assert (store.position.cycle, store.position.chain, store.position.newest) == (self.cycle, self.chain, START)
         assert store.position.sources == {self.stage.events: self._end_of_source()}
         deadlines = {(next_due(stored), customer) for customer, stored in self.documents.items()}
-        assert deadlines <= set(store.due((store.position.timers_from, b""), START + 999 * DAY, 1000))
+        assert deadlines <= set(store.due((store.position.timers_from, b""), START + 999 * DAY, 100_000))
         store.close()
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import StoreDamaged
+from orchestrator.engine.document import HEAD, NEVER
+from orchestrator.errors import StoreDamaged, StoreUnusable
+from orchestrator.stream import store as store_module
 from orchestrator.stream.store import FORMAT, Identity, PartitionStore, Position, move_aside
 
 MINE = Identity(FORMAT, "cluster", "app", 0)
@@ -198,3 +202,81 @@ def test_a_store_whose_folder_cannot_be_made_says_so(tmp_path: Path) -> None:
     with pytest.raises(StoreDamaged) as caught:
         PartitionStore(tmp_path / "partitions" / "0", MINE)
     assert str(tmp_path) in str(caught.value)
+
+
+NO_ROOM = """
+import resource, signal, sys
+from pathlib import Path
+from orchestrator.errors import StoreUnusable
+from orchestrator.stream.store import FORMAT, Identity, PartitionStore, Position
+store = PartitionStore(Path(sys.argv[1]), Identity(FORMAT, "cluster", "app", 0))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+try:
+    for cycle in range(1, 1000):
+        store.write({b"c%d" % cycle: bytes(1000)}, (), (), Position(cycle=cycle))
+except StoreUnusable as error:
+    print(error)
+    store.close()
+    sys.exit(cycle)
+"""
+
+
+def test_i3_a_write_that_finds_no_room_is_refused_and_what_was_written_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "0"
+    ended = subprocess.run([sys.executable, "-c", NO_ROOM, str(path)], capture_output=True, text=True, timeout=60, check=False)
+    refused = ended.returncode
+    assert 50 < refused < 110, ended.stderr
+    assert "ORC-013" in ended.stdout
+    assert "make room" in ended.stdout
+    assert str(path) in ended.stdout
+    store = PartitionStore(path, MINE)
+    assert store.position.cycle == refused - 1
+    assert len(dict(store.documents())) == refused - 1
+    store.close()
+
+
+def test_a_store_that_may_not_be_opened_is_not_taken_for_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise Exception("IO error: No space left on device: While appending to file: /x/MANIFEST-000005")
+
+    monkeypatch.setattr(store_module, "Rdict", refuse)
+    with pytest.raises(StoreUnusable, match="No space left") as caught:
+        PartitionStore(tmp_path / "0", MINE)
+    assert "make room" in caught.value.next_step
+
+
+def test_a_store_in_use_that_met_damage_can_be_replaced_while_the_error_is_at_hand(tmp_path: Path) -> None:
+    """An iterator that lives on in a traceback would keep the directory locked."""
+    path = tmp_path / "0"
+    _filled(path)
+    _flip(_sst(path), 0.93)
+    store = PartitionStore(path, MINE)
+    with pytest.raises(StoreDamaged) as caught:
+        store.due((0, b""), CUSTOMERS, CUSTOMERS)
+    store.close()
+    move_aside(path)
+    PartitionStore(path, MINE).close()
+    assert caught.value.__traceback__ is not None
+
+
+def test_t6_what_is_written_in_bulk_is_there_after(tmp_path: Path) -> None:
+    store = PartitionStore(tmp_path / "0", MINE)
+    due = HEAD.pack(1, 77)
+    with store.bulk():
+        store.write_restored({b"a": due + b"1", b"b": HEAD.pack(1, NEVER)}, Position(changelog=2))
+        store.write_restored({b"b": None, b"c": due + b"3"}, Position(changelog=4))
+    assert list(store.documents()) == [(b"a", due + b"1"), (b"c", due + b"3")]
+    assert store.due((0, b""), 100, 10) == [(77, b"a"), (77, b"c")]
+    assert store.is_settled
+    store.close()
+    again = PartitionStore(tmp_path / "0", MINE)
+    assert again.position.changelog == 4
+    again.close()
+
+
+def test_a_store_keeps_its_options_when_it_is_opened_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        PartitionStore(tmp_path / "0", MINE).close()
+    said = (tmp_path / "0" / "LOG").read_text(encoding="utf-8")
+    assert "filter_policy: bloomfilter" in said
