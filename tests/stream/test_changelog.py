@@ -31,7 +31,7 @@ from tests.stream.test_restore import Log
 
 DOCUMENTS = 8_000
 BYTES = 50_000  # large ones, so that a few seconds make half a gigabyte
-GROWTH_MB = 224
+GROWTH_MB = 256
 
 # Restores partition 0 in batches of 50, whose size in bytes is that of 5,000 common ones; tells how much memory that took.
 CHILD = """
