@@ -24,6 +24,7 @@ COHORT: Final = 400
 TICK_S: Final = 0.05
 RATE: Final = 120  # records a second; every now and then as many come at once as BURST says
 BURST: Final = 600
+PATIENCE_MS: Final = 600_000  # brokers may be away for long
 BURST_ODDS: Final = 0.005  # a tick
 
 
@@ -70,7 +71,7 @@ class Feed:
 
     def _produce(self) -> None:
         dice = random.Random(self._seed)
-        producer = self._stage.producer(**SETTINGS)
+        producer = self._stage.producer(**SETTINGS, **{"message.timeout.ms": PATIENCE_MS})
         waiting = records(self._seed, self._stage)
         while not self._over.wait(TICK_S):
             count = self._burst if dice.random() < BURST_ODDS else max(1, round(self._rate * TICK_S))
