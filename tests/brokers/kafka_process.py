@@ -22,7 +22,7 @@ from tests.brokers import classes
 from tests.brokers.download import KAFKA_VERSION, KafkaUnavailable, jars
 from tests.brokers.topics import create_topic, fill, read_to_end
 
-START_TIMEOUT_S: Final = 60.0
+START_TIMEOUT_S: Final = 120.0
 # For brokers that live for seconds: their start is what takes the time, half as long like this. Not for measuring throughput.
 SHORT_LIVED: Final = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 LONG_LIVED: Final = ("-XX:+UseG1GC",)

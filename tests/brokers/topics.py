@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-READ_TIMEOUT_S: Final = 30.0
+READ_TIMEOUT_S: Final = 120.0
 
 _numbers = itertools.count(1)
 

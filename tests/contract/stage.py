@@ -53,9 +53,9 @@ class WorkerProcess:
 
     def kill(self) -> None:
         self.send(signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(30)
 
-    def stop(self, timeout_s: float = 30.0) -> int:
+    def stop(self, timeout_s: float = 60.0) -> int:
         """SIGTERM, and the exit status."""
         self.send(signal.SIGTERM)
         return self.wait(timeout_s)
@@ -214,7 +214,7 @@ class Stage:
             database.close()
         return found
 
-    def wait_until(self, what: str, is_true: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    def wait_until(self, what: str, is_true: Callable[[], bool], timeout_s: float = 120.0) -> None:
         deadline = time.monotonic() + timeout_s
         while not is_true():
             dead = [w for w in self._workers if w.exit_code not in (None, 0, -signal.SIGKILL)]

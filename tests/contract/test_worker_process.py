@@ -31,7 +31,7 @@ def _ready(stage: Stage, worker: Any) -> None:
     stage.wait_until("the worker is ready", lambda: "worker_ready" in worker.tail())
 
 
-def _run_worker(*arguments: str, timeout_s: float = 25, **environment: str) -> subprocess.CompletedProcess[str]:
+def _run_worker(*arguments: str, timeout_s: float = 90, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "orchestrator", "worker", *arguments],
         capture_output=True, text=True, timeout=timeout_s, check=False, env=os.environ | environment,
@@ -47,7 +47,7 @@ def test_a_broker_that_is_down_is_told_at_once_and_given_up_after_the_stated_tim
         "--bootstrap-server", NOBODY, "--state-dir", str(tmp_path / "s"), ORCHESTRATOR_CONNECT_TIMEOUT_S="3"
     )  # fmt: skip
     assert done.returncode == 3
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 45
     (told,) = (line for line in done.stderr.splitlines() if "trying for 3 s" in line)
     assert f"Kafka at {NOBODY} does not answer" in told
     assert "ORC-003" in done.stderr
@@ -64,8 +64,8 @@ def test_sigterm_before_kafka_has_answered_ends_quietly(tmp_path: Path) -> None:
     while "trying for" not in process.stderr.readline():
         assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=10)
-    assert process.returncode in (0, -signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0
     assert "Traceback" not in said
     assert "ORC-" not in said
 
@@ -104,7 +104,7 @@ def test_one_state_directory_serves_one_worker(stage_on: MakeStage) -> None:
     first = stage.worker("w0")
     _ready(stage, first)
     second = stage.worker("w0")
-    assert second.wait(15) == 4
+    assert second.wait(60) == 4
     assert "ORC-007" in second.tail()
     assert "--state-dir" in second.tail()
     assert first.exit_code is None
@@ -138,7 +138,7 @@ def test_a_second_worker_of_the_same_name_ends_the_first_with_orc_009(stage_on_k
     stage._workers.remove(first)
     stage.produce(some_purchases(200))
     try:
-        status = first.wait(60)  # it looks for as long as a dead member would be shown
+        status = first.wait(120)  # it looks for as long as a dead member would be shown
     finally:
         first.end()
     said = first.tail()
@@ -157,7 +157,7 @@ def test_t6_a_broker_killed_and_started_again_costs_nothing(kafka_alone: KafkaBr
     kafka_alone.start()
     more = stage.produce([EventLine(1_000_000_000_000, "late", "account.closed", "x", {})])
     try:
-        wait_for_all(stage, records + more, 40)
+        wait_for_all(stage, records + more)
         assert worker.exit_code is None
         assert_as_the_oracle_says(stage, 20)
         assert worker.stop() == 0
@@ -194,7 +194,7 @@ def test_t6_a_worker_fenced_by_itself_after_a_broker_was_away_joins_anew(kafka_a
         twin.close()
     more = stage.produce([EventLine(1_000_000_000_000, "late", "account.closed", "x", {})])
     try:
-        wait_for_all(stage, records + more, 60)
+        wait_for_all(stage, records + more)
         assert_as_the_oracle_says(stage, 20)
         assert worker.stop() == 0
     finally:
@@ -260,7 +260,7 @@ def test_b1_every_refusal_is_a_dead_letter_with_the_original_and_the_partition_g
     stage.produce(some_purchases(400))
     worker = stage.worker("w0", "--set", "value_bytes=2000")
     total = len(cases) + len(some_purchases(400))
-    stage.wait_until("everything is handled", lambda: stage.handled_records() == total, 30)
+    stage.wait_until("everything is handled", lambda: stage.handled_records() == total)
     found = {dict(row.headers)[Header.INCIDENT_REASON].decode(): row for row in stage.incidents()}
     assert set(found) == set(cases)
     for offset, (reason, case) in enumerate(cases.items()):
@@ -308,13 +308,13 @@ def test_the_faust_command_runs_a_worker_and_sigterm_ends_it(embedded: Broker, t
             stdout=out, stderr=out, env=environment,
         )  # fmt: skip
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while stage.handled_records() != records:
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0, log.read_text()
+        assert process.wait(60) == 0, log.read_text()
     finally:
         if process.poll() is None:
             process.kill()

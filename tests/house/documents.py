@@ -176,9 +176,7 @@ class Reader:
                 if "broker" in block.options:
                     self._broker = log.splitlines()[-1]
                 return
-            done = subprocess.run(
-                ["bash", "-c", command], capture_output=True, text=True, timeout=TIMEOUT_S, check=False, **self._place(bootstrap)
-            )
+            done = _run(command, self._place(bootstrap))
             wanted = int(block.options.get("exit", 0)) if last else 0
             place = f"{block.document}:{block.line}: $ {command}"
             assert done.returncode == wanted, f"{place}\nexit {done.returncode}, not {wanted}\n{done.stdout}{done.stderr}"
@@ -226,3 +224,15 @@ class Reader:
         if bootstrap:
             environment["ORCHESTRATOR_BOOTSTRAP_SERVER"] = bootstrap
         return {"cwd": self._folder, "env": environment, "stdin": subprocess.DEVNULL, "start_new_session": True}
+
+
+def _run(command: str, place: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; nothing that it started outlives a time limit or Ctrl-C."""
+    process = subprocess.Popen(["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **place)
+    with process:
+        try:
+            out, err = process.communicate(timeout=TIMEOUT_S)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, out, err)

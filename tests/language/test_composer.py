@@ -138,9 +138,9 @@ def test_a30_wrong_encodings_and_large_files_are_refused(content: bytes, line: s
 def test_a30_an_alias_bomb_is_refused_before_it_is_expanded() -> None:
     bomb = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     bomb += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 30)]
-    began = time.perf_counter()
+    began = time.process_time()
     node, problems = read("\n".join(bomb))
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert node is None
     assert [(problem.code, problem.place.line) for problem in problems] == [(codes.EXPANSION, 4)]
 

@@ -28,7 +28,7 @@ def broker() -> Iterator[EmbeddedBroker]:
 
 
 def partitions(broker: EmbeddedBroker) -> dict[str, int]:
-    topics = AdminClient({"bootstrap.servers": broker.bootstrap}).list_topics(timeout=10).topics
+    topics = AdminClient({"bootstrap.servers": broker.bootstrap}).list_topics(timeout=60).topics
     return {name: len(topic.partitions) for name, topic in topics.items()}
 
 
@@ -137,12 +137,12 @@ def test_it_ends_quietly_when_asked(number: signal.Signals) -> None:
     with process:
         assert process.stdout.readline().startswith("127.0.0.1:")
         process.send_signal(number)
-        out, err = process.communicate(timeout=10)
+        out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (0, "", "")
 
 
 def test_it_ends_when_its_standard_input_closes() -> None:
-    done = subprocess.run(COMMAND, input="a:1\nb:x\n", capture_output=True, text=True, timeout=10, check=True)
+    done = subprocess.run(COMMAND, input="a:1\nb:x\n", capture_output=True, text=True, timeout=60, check=True)
 
     address, *answers = done.stdout.splitlines()
     assert address.startswith("127.0.0.1:")
@@ -155,13 +155,13 @@ def test_any_standard_input_will_do(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "topics"
     path.write_text("a:1\n")
     with (path if kind == "file" else Path(os.devnull)).open() as given:
-        done = subprocess.run(COMMAND, stdin=given, capture_output=True, text=True, timeout=10, check=True)
+        done = subprocess.run(COMMAND, stdin=given, capture_output=True, text=True, timeout=60, check=True)
 
     assert done.stdout.splitlines()[1:] == (["ok"] if kind == "file" else [])
 
 
 def test_a_wrong_topic_on_its_command_line_exits_2() -> None:
-    done = subprocess.run([*COMMAND, "--topic", "events"], input="", capture_output=True, text=True, timeout=10, check=False)
+    done = subprocess.run([*COMMAND, "--topic", "events"], input="", capture_output=True, text=True, timeout=60, check=False)
 
     assert done.returncode == 2
     assert done.stderr == "error: ORC-001 'events' is no topic\n  next: write name:partitions, for example customer.events:12\n"

@@ -95,7 +95,8 @@ def test_t6_a_producer_that_saw_all_brokers_go_is_not_used_again(rig: Rig) -> No
     assert rig.worker._producer._producer is not before
 
 
-def test_an_opening_without_an_answer_ends_when_the_worker_stops() -> None:
+def test_an_opening_without_an_answer_ends_when_the_worker_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commit_module, "_INIT_TRY_S", 0.3)
     producer = TransactionalProducer({"bootstrap.servers": "127.0.0.1:1", "transactional.id": "t"}, "c", lambda: True)
     with pytest.raises(Interrupted):
         producer.open()

@@ -11,6 +11,7 @@ import pytest
 from faust.types import TP
 
 from orchestrator.errors import TopicMismatch
+from orchestrator.stream import sources
 from orchestrator.stream.config import WorkerConfig
 from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.sources import GONE_AFTER_S, LOOK_EVERY_S, SourceWatch
@@ -74,7 +75,8 @@ def test_two_answers_in_quick_succession_prove_nothing() -> None:
         watched.watch.heard(3, {OUTCOMES})
 
 
-def test_brokers_that_do_not_answer_are_no_proof_either() -> None:
+def test_brokers_that_do_not_answer_are_no_proof_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "_ANSWER_S", 0.3)
     watch = SourceWatch([EVENTS], {"bootstrap.servers": "127.0.0.1:1"}, lambda: 0.0)
     watch.suspect()
     watch.heard(1, {OTHER})

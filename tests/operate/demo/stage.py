@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Final
 
 _MARK: Final = "DEMO_UNDER_TEST"
-_DEADLINE_S: Final = 120.0
+_DEADLINE_S: Final = 240.0
 _POLL_S: Final = 0.02
 
 

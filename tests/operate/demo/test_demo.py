@@ -38,10 +38,12 @@ def stage(tmp_path: Path) -> Iterator[Callable[..., Stage]]:
 
 @pytest.mark.slow
 def test_the_demo_runs_to_its_end_and_does_what_the_oracle_says(stage: Callable[..., Stage], tmp_path: Path) -> None:
+    computed = sum(os.times()[2:4])
     run = stage("--keep", "kept")
     status, output = run.end()
     assert status == 0, run.progress
-    assert time.monotonic() - run.began < 60
+    # Under a minute on a machine of its own; on one that others use too, what was computed must fit on 1.5 cores.
+    assert min(time.monotonic() - run.began, (sum(os.times()[2:4]) - computed) / 1.5) < 60
     assert run.leftovers() == []
 
     actions = read_actions(tmp_path / "kept" / "actions.jsonl")
