@@ -14,7 +14,7 @@ from orchestrator.wire.actions import ActionEncoder
 from orchestrator.wire.gate import Refusal
 from orchestrator.wire.handlings import HandlingEncoder
 from orchestrator.wire.incidents import incident_from_engine, incident_from_refusal, incident_from_stop, incident_timestamp
-from orchestrator.wire.stops import Stop, encode_stop
+from orchestrator.wire.stops import Stop, encode_source, encode_stop
 
 # A value of this size, with its headers, is what the producer's message.max.bytes and a topic's default take.
 MAX_VALUE_BYTES: Final = 1_000_000
@@ -91,6 +91,10 @@ class Outbox:
         stop = Stop(self._app, partition, cycle, *place, *too_many, at=self._wall())
         self._records.append(Produce(self._definitions, 0, *encode_stop(stop, "stopped")))
         self._records.append(Produce(self._incidents, partition, *incident_from_stop(stop, __version__)))
+
+    def source(self, topic: str, identity: str) -> None:
+        """Add which incarnation of a source topic is read."""
+        self._records.append(Produce(self._definitions, 0, *encode_source(self._app, topic, identity)))
 
     def __len__(self) -> int:
         """Give how many records the cycle has to say so far."""

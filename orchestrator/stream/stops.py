@@ -11,13 +11,13 @@ record among the events could not pass the stopped partition. So it is the one t
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 
 from orchestrator import kafka
-from orchestrator.errors import Unreachable
+from orchestrator.errors import PositionLost, Unreachable
 from orchestrator.observe.logs import logger
 from orchestrator.stream import positions
 from orchestrator.stream.partition import Partition
@@ -26,6 +26,7 @@ from orchestrator.wire.stops import Stop, StopBoard
 log = logger(__name__)
 
 LOOK_EVERY_S: Final = 1.0  # so often a worker that has a stopped partition looks for its release
+_ASK_S: Final = 10.0
 _END_TIMEOUT_S: Final = 30.0  # longer than another worker's open transaction may hide the end
 
 
@@ -61,6 +62,22 @@ class Stops:
                 opened[number].breaker.open()
                 log.error("partition_stands_still", partition=number, where=f"{stop.topic}/{number}", offset=stop.offset)
 
+    def strange_to(self, topics: Sequence[str]) -> dict[str, str]:
+        """Give the ids of those source topics that this app has not read of before, to be told with its next cycle.
+
+        Raises PositionLost where a topic is not the one that was read of. Call after `read`.
+        """
+        found = identities(self._client, topics)
+        for topic, identity in found.items():
+            known = self._board.sources.get(topic, identity)
+            if known != identity:
+                raise PositionLost(
+                    f"the topic was made anew: its id is {identity}, and was {known} when it was read",
+                    where=topic,
+                    next_step="its offsets mean other records now; begin anew under another app name in streams.yaml",
+                )
+        return {topic: identity for topic, identity in found.items() if topic not in self._board.sources}
+
     def _read_to(self, reader: Any, high: int) -> None:
         reader.assign([TopicPartition(self._topic, 0, self._next)])
         deadline = time.monotonic() + _END_TIMEOUT_S
@@ -74,3 +91,18 @@ class Stops:
                 self._next = message.offset() + (error is None)
             if time.monotonic() > deadline:
                 raise Unreachable(f"the end of {self._topic} stays out of reach", next_step="look for a hanging transaction")
+
+
+def identities(client: Mapping[str, Any], topics: Sequence[str]) -> dict[str, str]:
+    """Give Kafka's ids of topics, none where the brokers have none or do not tell. Blocks."""
+    asked = kafka.admin(client)  # held until the answers are there: a client that is let go of takes its futures along
+    found = {}
+    for topic, answer in asked.describe_topics(TopicCollection(list(topics))).items():
+        try:
+            identity = str(answer.result(_ASK_S).topic_id)
+        except (KafkaException, TimeoutError) as error:
+            log.warning("topic_id_unknown", topic=topic, why=type(error).__name__)
+            continue
+        if identity.strip("A"):  # all zero: the broker in memory gives no ids
+            found[topic] = identity
+    return found

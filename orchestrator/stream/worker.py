@@ -80,6 +80,7 @@ class JourneyWorker(Service):
             config.breaker,
         )  # fmt: skip
         self._stops = Stops(streams.app, streams.definitions, config.kafka)
+        self._untold: dict[str, str] = {}  # ids of source topics that no cycle has told of yet
         self._outbox = Outbox(config.topology, config.wall)
         self._producer = TransactionalProducer(self._producer_config(), streams.changelog, lambda: self._is_stopping)
         self._commit_thread = ThreadPoolExecutor(1, "commit")
@@ -195,6 +196,7 @@ class JourneyWorker(Service):
             for number in numbers:
                 opened[number] = Partition(number, restorer.open(number), self.topics, self._parts)
             self._stops.apply_to(opened)
+            self._untold = self._stops.strange_to(self.topics)
         except BaseException:
             for partition in opened.values():
                 partition.store.close()
@@ -413,6 +415,8 @@ class JourneyWorker(Service):
     async def _commit(self, touched: list[Partition]) -> None:
         for partition in touched:
             partition.close_cycle(self._outbox)
+        for topic, identity in self._untold.items():
+            self._outbox.source(topic, identity)
         offsets = [offset for p in self._partitions.values() for offset in _offsets(p)]
         group = self.app.consumer.group_metadata
         commit = await self._in(self._commit_thread, self._producer.run, self._outbox.take(), offsets, group)
@@ -426,6 +430,7 @@ class JourneyWorker(Service):
             self._drop(touched, commit)
 
     def _keep(self, touched: list[Partition], commit: Commit) -> None:
+        self._untold = {}
         stopped = [partition.number for partition in touched if partition.breaker.tripped is not None]
         for partition in touched:
             reach(Failpoint.STORE_BATCH_READY)

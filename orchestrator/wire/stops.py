@@ -1,5 +1,7 @@
 """Stopped partitions on the wire: two keys a partition on the definitions topic, one for its last stop, one for its last release.
 
+Beside them, a key for each source topic: Kafka's id of the topic, which is another one when the topic was made anew.
+
 A partition stands still where its last stop is of a later cycle than its last release. Two keys, so that compaction keeps both,
 and a release that was meant for an earlier stop cannot undo a later one.
 """
@@ -32,6 +34,11 @@ class Stop(msgspec.Struct, frozen=True):
     at: int
 
 
+def encode_source(app: str, topic: str, identity: str) -> tuple[bytes, bytes]:
+    """Give key and value of a record that says which incarnation of a source topic an app has read of."""
+    return f"source/{app}/{topic}".encode(), identity.encode()
+
+
 def encode_stop(stop: Stop, kind: Kind) -> tuple[bytes, bytes]:
     """Give key and value of a record that stops a partition, or releases it from this stop."""
     schema = our_schema(_SCHEMA)
@@ -42,9 +49,13 @@ def encode_stop(stop: Stop, kind: Kind) -> tuple[bytes, bytes]:
 
 
 class StopBoard:
-    """Which partitions of an app stand still, from the records of the definitions topic in their order."""
+    """Which partitions of an app stand still, and `sources`, the ids of its source topics by name.
+
+    Both from the records of the definitions topic, in their order.
+    """
 
     def __init__(self, app: str) -> None:
+        self.sources: dict[str, str] = {}
         self._app = app
         self._last: dict[tuple[int, str], Stop] = {}
 
@@ -55,6 +66,8 @@ class StopBoard:
             if len(parts) == 4 and parts[0] == "partition" and parts[1] == self._app and value is not None:
                 stop = msgspec.convert(decode_ours(_SCHEMA, value), Stop)
                 self._last[stop.partition, parts[3]] = stop
+            elif len(parts) == 3 and parts[0] == "source" and parts[1] == self._app and value is not None:
+                self.sources[parts[2]] = value.decode(errors="replace")
 
     def stopped(self) -> dict[int, Stop]:
         """Give the stop of each partition that stands still."""

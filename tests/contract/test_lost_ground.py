@@ -93,6 +93,18 @@ def _is_gone(client: Any, group: str) -> bool:
     return True
 
 
+def test_a_topic_that_was_made_anew_is_told_from_the_old_one_even_when_it_is_longer(stage_on_kafka: MakeStage) -> None:
+    stage = stage_on_kafka(partitions=1)
+    fill(stage.broker.bootstrap, stage.events, records(0, 5))
+    assert handled(stage, 5).stop() == 0
+    client = client_of(stage)
+    client.delete_topics([stage.events])[stage.events].result(10)
+    stage.wait_until("it is gone", lambda: stage.events not in client.list_topics(timeout=10).topics)
+    stage.broker.create_topic(stage.events, 1, retention_ms="-1")
+    fill(stage.broker.bootstrap, stage.events, records(100, 110))
+    ends_with(stage, stage.worker(), "ORC-006", "the topic was made anew", stage.events)
+
+
 def test_added_partitions_stop_the_workers(stage_on_kafka: MakeStage) -> None:
     stage = stage_on_kafka(partitions=1)
     fill(stage.broker.bootstrap, stage.events, records(0, 5))
