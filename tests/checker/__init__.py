@@ -18,7 +18,7 @@ from tests.checker.live import LiveReader, Seen, check_seen
 from tests.checker.programs import load_programs
 from tests.checker.report import Report
 from tests.checker.second import check_again
-from tests.checker.stores import check_store, read_stores
+from tests.checker.stores import check_left_behind, check_store, read_stores
 
 __all__ = ["OVER", "Demands", "LiveReader", "Report", "check"]
 
@@ -52,7 +52,9 @@ def check(
     evidence = gather(config, topics, topology.streams.partitions, topology.streams.app, SETTLE_S if demands.is_over else 0.0)
     judged = judge(evidence, programs, report, demands)
     for state_dir in state_dirs:
-        for store in read_stores(state_dir):
+        if demands.is_over:
+            check_left_behind(state_dir, report)
+        for store in read_stores(state_dir, report):
             number = store.position.partition
             check_store(store, judged[number].cycles, evidence.of(topics.changelog, number), report)
     for seen in live:

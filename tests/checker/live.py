@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
@@ -56,6 +57,13 @@ class LiveReader:
     def seen(self) -> Seen:
         """Give what was seen so far."""
         return {place: list(rows) for place, rows in self._seen.items()}
+
+    def wait_for(self, place: Place, records: int, timeout_s: float) -> bool:
+        """Wait until so many records of a log were seen; tell whether they were."""
+        deadline = time.monotonic() + timeout_s
+        while len(self._seen.get(place, ())) < records and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return len(self._seen.get(place, ())) >= records
 
     def _run(self) -> None:
         reader = kafka.consumer(

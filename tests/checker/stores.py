@@ -5,7 +5,9 @@ A store is opened read only, so a check changes nothing. Keys: `d` + customer, `
 
 from __future__ import annotations
 
-from collections import defaultdict
+import fcntl
+import re
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -21,6 +23,8 @@ from tests.checker.evidence import Log
 from tests.checker.report import Report
 
 _META: Final = b"m"
+_ASIDE: Final = re.compile(r"\d+\.bad-\d+")
+_EXPECTED: Final = re.compile(r"\d+(\.damaged|\.bad-\d+)?")
 
 
 class Position(Struct):
@@ -45,13 +49,32 @@ class Store(Struct):
     timers: set[tuple[int, bytes]]
 
 
-def read_stores(state_dir: Path) -> Iterator[Store]:
-    """Read the partitions' stores under a worker's state directory; those that it moved aside are not looked at."""
+def read_stores(state_dir: Path, report: Report) -> Iterator[Store]:
+    """Read the partitions' stores under a worker's state directory; those that it moved aside, or will, are not looked at."""
     for path in sorted((state_dir / "partitions").glob("*")):
-        if path.is_dir() and path.name.isdigit():
+        if not path.name.isdigit() or path.with_name(f"{path.name}.damaged").exists():
+            continue
+        try:
             store = read_store(path)
+        except Exception as error:  # rocksdict raises plain Exceptions
+            report.differ(str(path), f"cannot be read: {type(error).__name__}")
+        else:
             if store is not None:
                 yield store
+
+
+def check_left_behind(state_dir: Path, report: Report) -> None:
+    """No process holds a state directory; beside its stores there is at most one that was moved aside, and the mark of one."""
+    with (state_dir / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            report.differ(str(state_dir), "a process still holds its lock")
+    names = [path.name for path in (state_dir / "partitions").glob("*")]
+    aside = Counter(name.partition(".")[0] for name in names if _ASIDE.fullmatch(name))
+    odd = sorted(name for name in names if not _EXPECTED.fullmatch(name)) + [f"{name}.bad-*" for name in aside if aside[name] > 1]
+    if odd:
+        report.differ(str(state_dir / "partitions"), f"left behind: {', '.join(odd)}")
 
 
 def read_store(path: Path) -> Store | None:

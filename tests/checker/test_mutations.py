@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from rocksdict import Options, Rdict
 
 from orchestrator.names import Reason
+from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.wire.gate import DEADLY
 from orchestrator.wire.incidents import incident_from_refusal
 from orchestrator.wire.journal import JournalRecord, decode_journal, encode_journal
@@ -25,7 +26,7 @@ from tests.checker.live import check_seen, digest
 from tests.checker.recording import APP_TOPICS, PROGRAMS, Recorder, altered, copied
 from tests.checker.report import Report
 from tests.checker.second import same_rows
-from tests.checker.stores import Store, check_store, read_store
+from tests.checker.stores import Store, check_left_behind, check_store, read_store, read_stores
 from tests.stream.bench import NUMBER
 
 EMAIL = next(topic for topic in APP_TOPICS.actions if topic.endswith("email"))
@@ -380,6 +381,36 @@ def test_one_stale_row_in_rocksdb_is_seen(tmp_path: Path) -> None:
         report,
     )
     assert_names(report, str(tmp_path), "1 are stale, 0 absent; 0 should not")
+
+
+def test_a_store_that_cannot_be_read_is_seen(tmp_path: Path) -> None:
+    broken = tmp_path / "partitions" / "0"
+    broken.mkdir(parents=True)
+    (broken / "CURRENT").write_text("garbage")
+    report = Report()
+    assert list(read_stores(tmp_path, report)) == []
+    assert_names(report, str(broken), "cannot be read")
+    (tmp_path / "partitions" / "0.damaged").touch()
+    marked = Report()
+    assert list(read_stores(tmp_path, marked)) == []
+    assert marked.differences == [], "who opens it next rebuilds it"
+
+
+def test_what_a_worker_leaves_behind_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "partitions").mkdir()
+    for name in ("0", "1", "1.bad-17", "2.damaged"):
+        (tmp_path / "partitions" / name).touch()
+    good = Report()
+    check_left_behind(tmp_path, good)
+    assert good.differences == []
+    for name in ("1.bad-18", "3.tmp"):
+        (tmp_path / "partitions" / name).touch()
+    held = WorkerIdentity(tmp_path)
+    report = Report()
+    check_left_behind(tmp_path, report)
+    held.release()
+    assert_names(report, str(tmp_path), "holds its lock")
+    assert_names(report, str(tmp_path / "partitions"), "left behind: 3.tmp, 1.bad-*")
 
 
 # The group, the ends, other readers
