@@ -156,3 +156,23 @@ def test_the_low_watermark_never_passes_an_entry(tmp_path: Path) -> None:
     book.reopen()
     assert book.calendar.take(100, 5) == [(12, b"a"), (30, b"c")]
     book.store.close()
+
+
+def test_t6_a_dropped_cycle_gives_back_what_was_read_ahead_before_the_last_commit(tmp_path: Path) -> None:
+    book = _book(tmp_path, (10, b"a"), (10, b"b"), (10, b"c"), (20, b"d"))
+    book.take(100, 1)
+    book.commit([], [])
+    book.take(100, 2)
+    book.drop()
+    assert book.calendar.take(100, 9) == [(10, b"b"), (10, b"c"), (20, b"d")]
+    book.store.close()
+
+
+def test_t8_after_a_dropped_cycle_deleted_entries_of_the_same_instant_are_not_gone_through_again(tmp_path: Path) -> None:
+    book = _book(tmp_path, *((10, b"%04d" % n) for n in range(50)))
+    book.take(100, 40)
+    book.commit([], [])
+    book.drop()
+    assert book.calendar._low == (10, b"0039")
+    assert book.calendar.take(100, 9) == [(10, b"%04d" % n) for n in range(40, 49)]
+    book.store.close()
