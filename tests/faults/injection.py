@@ -21,7 +21,7 @@ from tests.faults.line import Line
 from tests.faults.network import DISTURBANCES, DidNotHappen
 from tests.faults.schedule import Fault, Kind
 
-REACH_LIMIT_S: Final = 30.0
+REACH_LIMIT_S: Final = 90.0
 
 
 class Injector:

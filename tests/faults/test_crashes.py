@@ -56,7 +56,7 @@ def _assert_nothing_was_lost_or_repeated(stretch: Stretch, deaths: int) -> None:
     assert not [log for log in logs if "store_rebuilt" in log]
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_i3_t6_a_worker_that_dies_at_any_point_goes_on_when_it_is_back(kafka: Broker, tmp_path: Path) -> None:
     with Stretch(kafka, tmp_path, SEED, 1, SHORT) as stretch:
         fleet = stretch.fleet
@@ -73,7 +73,7 @@ def test_i3_t6_a_worker_that_dies_at_any_point_goes_on_when_it_is_back(kafka: Br
         _assert_nothing_was_lost_or_repeated(stretch, len(FIRST) + len(MIDDLE))
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_i3_t6_what_a_worker_leaves_that_dies_at_any_point_another_takes_over(kafka: Broker, tmp_path: Path) -> None:
     with Stretch(kafka, tmp_path, SEED + 1, 2, SHORT) as stretch:
         fleet = stretch.fleet
