@@ -64,6 +64,8 @@ class JourneyApp(faust.App):
         config = self._journey_config
         return {
             "session.timeout.ms": SESSION_TIMEOUT_S * 1000,
+            # A request to join that went into a dead connection is given up only after this: 5 min by default.
+            "max.poll.interval.ms": 60_000,
             "queued.max.messages.kbytes": 32_768,
             "queued.min.messages": 20_000,
             "fetch.wait.max.ms": 50,

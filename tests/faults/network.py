@@ -14,7 +14,11 @@ from tests.faults.line import Line
 from tests.faults.proxy import Deed, Rule, Side
 
 # So that a test need not wait a minute for a request on a dead connection to be given up; sessions are 6 s, see the fleet.
-IMPATIENT: Final = ("kafka.socket.timeout.ms=4000", "kafka.socket.connection.setup.timeout.ms=2000")
+IMPATIENT: Final = (
+    "kafka.socket.timeout.ms=4000",
+    "kafka.socket.connection.setup.timeout.ms=2000",
+    "kafka.max.poll.interval.ms=15000",
+)
 HAPPENS_S: Final = 30.0
 REFUSALS: Final = (
     KafkaError.ILLEGAL_GENERATION,

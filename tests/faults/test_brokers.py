@@ -15,7 +15,7 @@ SEED = 6
 
 
 @pytest.mark.timeout(600)
-def test_i1_i6_i8_a_killed_and_a_paused_broker_of_three_change_nothing(lines: Line, tmp_path: Path) -> None:
+def test_t6_a_killed_and_a_paused_broker_of_three_change_nothing(lines: Line, tmp_path: Path) -> None:
     cluster = lines.broker
     assert isinstance(cluster, KafkaCluster)
     with Stretch(lines, tmp_path, SEED, 2) as stretch:

@@ -96,7 +96,7 @@ def bench(line: Line) -> Iterator[Bench]:
 @pytest.mark.parametrize("deed", [Deed.CUT, Deed.RESET])
 @pytest.mark.parametrize("side", list(Side))
 @pytest.mark.parametrize("api", OF_A_CYCLE)
-def test_i2_a_connection_that_breaks_at_any_request_or_answer_loses_and_repeats_nothing(
+def test_t6_a_connection_that_breaks_at_any_request_or_answer_loses_and_repeats_nothing(
     bench: Bench, api: ApiKey, side: Side, deed: Deed
 ) -> None:
     rule = bench.line.add(api, side, deed)
@@ -107,7 +107,7 @@ def test_i2_a_connection_that_breaks_at_any_request_or_answer_loses_and_repeats_
     assert bench.offset() == 3
 
 
-def test_i2_an_answer_to_the_commit_that_never_comes_is_unknown_and_settled_by_the_offsets(
+def test_t6_an_answer_to_the_commit_that_never_comes_is_unknown_and_settled_by_the_offsets(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commit_module, "TRANSACTION_TIMEOUT_S", 2)
@@ -120,7 +120,7 @@ def test_i2_an_answer_to_the_commit_that_never_comes_is_unknown_and_settled_by_t
     assert bench.landed() == [[1, 2, 3], [1, 2, 3]]
 
 
-def test_i2_a_commit_that_never_arrives_is_unknown_and_found_not_to_have_landed(
+def test_t6_a_commit_that_never_arrives_is_unknown_and_found_not_to_have_landed(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commit_module, "TRANSACTION_TIMEOUT_S", 2)
@@ -165,7 +165,7 @@ def _late(bench: Bench, api: ApiKey) -> tuple[Rule, Commit]:
 
 
 @pytest.mark.parametrize("api", OF_A_CYCLE)
-def test_i2_a_late_request_of_one_transaction_does_nothing_to_the_next(bench: Bench, api: ApiKey) -> None:
+def test_t6_a_late_request_of_one_transaction_does_nothing_to_the_next(bench: Bench, api: ApiKey) -> None:
     late, third = _late(bench, api)
     assert third.outcome is Outcome.ABORTED
     assert bench.landed() == [[1, 2], [1, 2]]
@@ -178,7 +178,7 @@ def test_i2_a_late_request_of_one_transaction_does_nothing_to_the_next(bench: Be
     assert bench.offset() == 4
 
 
-def test_i2_a_late_end_of_an_aborted_transaction_does_not_abort_half_of_the_next(bench: Bench) -> None:
+def test_t6_a_late_end_of_an_aborted_transaction_does_not_abort_half_of_the_next(bench: Bench) -> None:
     late = bench.line.add(ApiKey.EndTxn, Side.REQUEST, Deed.STRAND)
     _refuse_offsets(bench)
     assert bench.cycle(2).outcome is not Outcome.COMMITTED
@@ -211,7 +211,7 @@ def test_a_producer_that_is_used_again_after_a_commit_was_retried_tears_the_next
         KafkaError.REBALANCE_IN_PROGRESS,
     ],
 )
-def test_i2_offsets_refused_because_the_group_moved_on_drop_the_cycle_and_end_the_assignment(bench: Bench, code: int) -> None:
+def test_t6_offsets_refused_because_the_group_moved_on_drop_the_cycle_and_end_the_assignment(bench: Bench, code: int) -> None:
     _refuse_offsets(bench, code)
     commit = bench.cycle(2)
     assert (commit.outcome, commit.left_group) == (Outcome.ABORTED, True)
@@ -223,7 +223,7 @@ def test_i2_offsets_refused_because_the_group_moved_on_drop_the_cycle_and_end_th
 @pytest.mark.parametrize(
     "code", [KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE, KafkaError.NOT_COORDINATOR]
 )
-def test_i2_offsets_refused_by_a_coordinator_that_is_not_ready_are_sent_again(bench: Bench, code: int) -> None:
+def test_t6_offsets_refused_by_a_coordinator_that_is_not_ready_are_sent_again(bench: Bench, code: int) -> None:
     refused = _refuse_offsets(bench, code, count=2)
     commit = bench.cycle(2)
     assert (commit.outcome, commit.left_group) == (Outcome.COMMITTED, False)
@@ -232,7 +232,7 @@ def test_i2_offsets_refused_by_a_coordinator_that_is_not_ready_are_sent_again(be
     assert bench.offset() == 2
 
 
-def test_i2_a_coordinator_that_is_never_ready_aborts_the_cycle_in_time_and_keeps_the_assignment(
+def test_t6_a_coordinator_that_is_never_ready_aborts_the_cycle_in_time_and_keeps_the_assignment(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commit_module, "OFFSETS_TIMEOUT_S", 2.0)
