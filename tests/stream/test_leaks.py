@@ -110,7 +110,7 @@ async def _scenario(rounds: Rounds) -> tuple[Counts, Counts]:
         rounds.identity.release()
 
 
-def test_i8_partitions_that_come_and_go_leave_nothing_behind(embedded: Broker, tmp_path: Path) -> None:
+def test_partitions_that_come_and_go_leave_nothing_behind(embedded: Broker, tmp_path: Path) -> None:
     stage = Stage(embedded, tmp_path, partitions=2)
     stage.produce(some_purchases(100))
     before, after = asyncio.run(_scenario(Rounds(stage, tmp_path / "state")))
