@@ -140,15 +140,8 @@ def test_a_right_that_is_taken_away_stops_the_worker_and_given_back_it_goes_on(
     try:
         fill(guarded.bootstrap, stage.events, records(0, 5))
         worker = handled(stage, 5)
-        denied = AclBinding(
-            ResourceType.TOPIC,
-            topic(stage),
-            ResourcePatternType.LITERAL,
-            "User:ANONYMOUS",
-            "*",
-            operation,
-            AclPermissionType.DENY,
-        )
+        who = ("User:ANONYMOUS", "*", operation, AclPermissionType.DENY)
+        denied = (ResourceType.TOPIC, topic(stage), ResourcePatternType.LITERAL, *who)
         client = client_of(stage)
         for given in client.create_acls([AclBinding(*denied)]).values():
             given.result(10)
