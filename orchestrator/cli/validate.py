@@ -100,11 +100,11 @@ def _print_journeys(loaded: list[Loaded], counts: list[str]) -> None:
     journeys = [journey for each in loaded for journey in each.journeys]
     width = max(len(f"{journey.id} v{journey.version}") for journey in journeys) if journeys else 0
     states = sum(len(journey.states) for journey in journeys)
-    steps = sum(len(state.steps) for journey in journeys for state in journey.states.values())
+    steps = sum(len(journey.steps) for journey in journeys)
     valid = f"ok: {_count(len(journeys), 'journey')}, {_count(states, 'state')}, {_count(steps, 'step')}"
     typer.echo(", ".join([valid, *counts]))
     for journey in sorted(journeys, key=lambda each: each.id):
-        own_steps = sum(len(state.steps) for state in journey.states.values())
+        own_steps = len(journey.steps)
         sizes = f"{_count(len(journey.states), 'state'):>9}  {_count(own_steps, 'step'):>8}"
         typer.echo(f"  {f'{journey.id} v{journey.version}':<{width}}  {sizes}  {journey.title}".rstrip())
     kept = sorted((journey.id, journey.version) for each in loaded for journey in each.earlier)
@@ -151,7 +151,7 @@ def _document(loaded: list[Loaded], schema_errors: list[str]) -> dict[str, Any]:
                 "version": journey.version,
                 "path": journey.place.path,
                 "states": len(journey.states),
-                "steps": sum(len(state.steps) for state in journey.states.values()),
+                "steps": len(journey.steps),
                 "earlier": is_earlier,
             }
             for each in loaded

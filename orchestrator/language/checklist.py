@@ -35,7 +35,7 @@ def review(topology: Topology, tested: frozenset[str], problems: Problems) -> No
 
 
 def _no_exit(journey: Journey, _: Policy) -> Iterator[Doubt]:
-    if not journey.exits and any(state.steps for state in journey.states.values()):
+    if not journey.exits and journey.steps:
         message = "no exit rule: who closes the account still gets its messages; add `exit: [{on: account.closed}]` or the like"
         yield journey.place, codes.NO_EXIT, message
 
@@ -152,7 +152,7 @@ def _covers(cap: Cap, purpose: str, channel: str) -> bool:
 
 
 def _steps(journey: Journey, verb: str) -> Iterator[Step]:
-    return (step for state in journey.states.values() for step in state.steps if step.verb == verb)
+    return (step for step in journey.steps if step.verb == verb)
 
 
 def _listed(names: list[str]) -> str:

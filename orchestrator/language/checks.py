@@ -158,7 +158,7 @@ class JourneyCheck:
                 self.problems.error(step.place, codes.BAD_NAME, message, word=name, known=[name.replace("-", "_")])
 
     def _check_ids(self) -> None:
-        steps = [(step.id, step.place) for state in self.journey.states.values() for step in state.steps]
+        steps = [(step.id, step.place) for step in self.journey.steps]
         refuse_repeats("step id", steps, self.problems)
         refuse_repeats("goal id", [(goal.id, goal.place) for goal in self.journey.goals], self.problems)
 
@@ -167,7 +167,7 @@ class JourneyCheck:
         if len(states) > limits.states:
             message = f"{len(states)} states are more than limits.states allows, {limits.states}"
             self.problems.error(self.journey.place, codes.LIMIT, message)
-        steps = sum(len(state.steps) for state in states.values())
+        steps = len(self.journey.steps)
         if steps > limits.steps:
             message = f"{steps} steps are more than limits.steps allows, {limits.steps}"
             self.problems.error(self.journey.place, codes.LIMIT, message)
@@ -179,8 +179,7 @@ class JourneyCheck:
 
     def _names_written(self) -> frozenset[str]:
         """Give the names under `journey.` that something writes (ruling A103)."""
-        steps = [step for state in self.journey.states.values() for step in state.steps]
-        assigned = {name for step in steps for name in self._around.verbs[step.verb].assigns(step)}
+        assigned = {name for step in self.journey.steps for name in self._around.verbs[step.verb].assigns(step)}
         return frozenset(self.journey.context) | assigned | self._around.started.get(self.journey.id, frozenset())
 
     def _types_heard(self) -> tuple[str, ...]:

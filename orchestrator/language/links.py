@@ -66,5 +66,4 @@ class Links:
 
 
 def _starts(journey: Journey, verbs: VerbTable) -> tuple[Started, ...]:
-    steps = [step for state in journey.states.values() for step in state.steps]
-    return tuple(started for step in steps for started in verbs[step.verb].starts(step))
+    return tuple(started for step in journey.steps for started in verbs[step.verb].starts(step))

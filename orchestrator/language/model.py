@@ -134,6 +134,11 @@ class Journey(Struct, frozen=True):
     purpose_place: Place | None = None
     start_place: Place | None = None
 
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps of all states, as written."""
+        return tuple(step for state in self.states.values() for step in state.steps)
+
 
 class QuietHours(Struct, frozen=True):
     """Local times of day in minutes after midnight: quiet from `start` up to, not including, `end`."""

@@ -15,7 +15,7 @@ EXIT: Final = "exit:"
 
 def check_references(scenario: Scenario, journeys: Sequence[Journey], problems: Problems) -> None:
     """Report every name that no version of a journey has."""
-    steps = {step.id for journey in journeys for state in journey.states.values() for step in state.steps}
+    steps = {step.id for journey in journeys for step in journey.steps}
     states: dict[str, dict[str, None]] = {}
     for journey in journeys:
         states.setdefault(journey.id, {}).update(dict.fromkeys(journey.states))
@@ -82,5 +82,4 @@ def experiments(journeys: Iterable[Journey]) -> dict[tuple[str, str], str]:
 
 def _randomized(journeys: Iterable[Journey]) -> Iterator[Step]:
     for journey in journeys:
-        for state in journey.states.values():
-            yield from (step for step in state.steps if step.verb == "randomize")
+        yield from (step for step in journey.steps if step.verb == "randomize")
