@@ -117,5 +117,6 @@ def _group(item: pytest.Item) -> str:
 
 
 def _is_slow(item: pytest.Item) -> bool:
-    """Marked so; a broker of its own takes its time."""
-    return item.get_closest_marker("slow") is not None or "kafka_alone" in getattr(item, "fixturenames", ())
+    """Marked so; workers and brokers of a test's own take their time."""
+    is_whole_system = item.path.parent.name in {"contract", "faults"} or "kafka_alone" in getattr(item, "fixturenames", ())
+    return is_whole_system or item.get_closest_marker("slow") is not None
