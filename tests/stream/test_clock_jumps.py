@@ -295,7 +295,7 @@ def test_t8_records_that_come_in_many_small_blocks_are_not_left_behind_by_timers
         crowd.close()
 
 
-def test_t5_i9_lateness_is_measured_and_told_where_it_is_more_than_a_moment(
+def test_t5_lateness_is_measured_and_told_where_it_is_more_than_a_moment(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[dict[str, Any]] = []
