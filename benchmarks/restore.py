@@ -20,8 +20,10 @@ from confluent_kafka import KafkaError, Producer, TopicPartition
 from benchmarks.engine import records
 from orchestrator import kafka
 from orchestrator.engine.engine import Engine
+from orchestrator.errors import Unreachable
 from orchestrator.operate.demo.cohort import cohort
 from orchestrator.simulate import Simulation
+from orchestrator.stream import positions
 from orchestrator.stream.restore import Restorer, Source
 from orchestrator.wire.journal import JournalRecord, encode_journal
 from orchestrator.wire.schemas import load_schemas
@@ -54,6 +56,7 @@ def run(broker: Broker, repeats: int, say: Callable[[str], None]) -> dict[str, f
     with tempfile.TemporaryDirectory(prefix="orchestrator-bench-") as folder:
         stage = Stage(broker, Path(folder), partitions=PARTITIONS)
         written, size = _fill(stage)
+        _wait_for_the_coordinator(stage)
         say(f"  {written:,} records of {size:.0f} bytes in {PARTITIONS} partitions")
         before_mb, grown_mb = _peak_mb(), 0.0
         for number in range(repeats):
@@ -106,6 +109,19 @@ def _source(stage: Stage) -> Source:
     streams = stage.topology.streams
     client = {"bootstrap.servers": stage.broker.bootstrap, "group.id": streams.app}
     return Source("bench", streams.app, [stage.events], streams.changelog, streams.journal, client, _FOR_EVER_MS)
+
+
+def _wait_for_the_coordinator(stage: Stage) -> None:
+    """A group that nobody asked for before takes the broker a while, which is no part of a restore."""
+    source = _source(stage)
+    reader = kafka.consumer(Restorer.reader_config(source))
+    while True:
+        try:
+            positions.committed(reader, source.topics, 0)
+            break
+        except Unreachable:
+            time.sleep(0.2)
+    reader.close()
 
 
 def _restore(stage: Stage, state_dir: Path, written: int) -> tuple[float, float]:
