@@ -93,9 +93,11 @@ def bench(line: Line) -> Iterator[Bench]:
     made.close()
 
 
-@pytest.mark.parametrize("deed", [Deed.CUT, Deed.RESET])
-@pytest.mark.parametrize("side", list(Side))
-@pytest.mark.parametrize("api", OF_A_CYCLE)
+@pytest.mark.parametrize(
+    ("api", "side", "deed"),
+    [*((api, side, Deed.CUT) for api in OF_A_CYCLE for side in Side), (ApiKey.EndTxn, Side.ANSWER, Deed.RESET)],
+    ids=lambda each: each.name,
+)
 def test_t6_a_connection_that_breaks_at_any_request_or_answer_loses_and_repeats_nothing(
     bench: Bench, api: ApiKey, side: Side, deed: Deed
 ) -> None:
@@ -164,7 +166,7 @@ def _late(bench: Bench, api: ApiKey) -> tuple[Rule, Commit]:
     return late, _arrives_in(bench, late, 3)
 
 
-@pytest.mark.parametrize("api", OF_A_CYCLE)
+@pytest.mark.parametrize("api", OF_A_CYCLE, ids=lambda each: each.name)
 def test_t6_a_late_request_of_one_transaction_does_nothing_to_the_next(bench: Bench, api: ApiKey) -> None:
     late, third = _late(bench, api)
     assert third.outcome is Outcome.ABORTED
