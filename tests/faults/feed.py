@@ -22,8 +22,8 @@ from tests.contract.stage import Stage
 ONE_IN: Final = 24  # of the purchases' customers, in one lap
 COHORT: Final = 400
 TICK_S: Final = 0.05
-RATE: Final = 120  # records a second; every now and then as many come at once as BURST says
-BURST: Final = 600
+RATE: Final = 120  # records a second; every now and then those of BURST_S come at once
+BURST_S: Final = 5
 PATIENCE_MS: Final = 600_000  # brokers may be away for long
 BURST_ODDS: Final = 0.005  # a tick
 
@@ -45,11 +45,11 @@ def _of_lap(lap: int, event: EventLine) -> EventLine:
 class Feed:
     """Produces in a thread of its own until `stop`. What it could not produce is raised there."""
 
-    def __init__(self, stage: Stage, seed: int, *, rate: int = RATE, burst: int = BURST) -> None:
+    def __init__(self, stage: Stage, seed: int, *, rate: int = RATE) -> None:
         self.sent = 0
         self._stage = stage
         self._seed = seed
-        self._rate, self._burst = rate, burst
+        self._rate = rate
         self._over = threading.Event()
         self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
@@ -74,7 +74,7 @@ class Feed:
         producer = self._stage.producer(**SETTINGS, **{"message.timeout.ms": PATIENCE_MS})
         waiting = records(self._seed, self._stage)
         while not self._over.wait(TICK_S):
-            count = self._burst if dice.random() < BURST_ODDS else max(1, round(self._rate * TICK_S))
+            count = self._rate * BURST_S if dice.random() < BURST_ODDS else max(1, round(self._rate * TICK_S))
             for record in itertools.islice(waiting, count):
                 if isinstance(record, EventLine):
                     producer.send(record)

@@ -18,7 +18,7 @@ from tests.brokers import Broker
 from tests.checker import LiveReader, check
 from tests.checker.evidence import Topics
 from tests.contract.stage import Stage
-from tests.faults.feed import Feed
+from tests.faults.feed import RATE, Feed
 from tests.faults.fleet import SETTINGS as WORKER_SETTINGS
 from tests.faults.fleet import Fleet
 from tests.faults.injection import Injector
@@ -59,8 +59,9 @@ class Stretch:
         seed: int,
         workers: int = 3,
         settings: Iterable[str] | None = None,
+        rate: int = RATE,
     ) -> None:
-        """Take the brokers, or the line that workers reach them by, and the workers' settings."""
+        """Take the brokers, or the line that workers reach them by, the workers' settings, and the feed's rate."""
         line = kafka_at if isinstance(kafka_at, Line) else None
         broker = line.broker if line else kafka_at
         self.stage = Stage(broker, folder, journeys=JOURNEYS, address=line.bootstrap if line else "")
@@ -72,7 +73,7 @@ class Stretch:
         self.reader = LiveReader(broker.bootstrap, self._topics.outputs, self._partitions)
         self.fleet = Fleet(self.stage, workers, settings)
         self.injector = Injector(self.fleet, broker, self.stage.topology, line)
-        self.feed = Feed(self.stage, seed)
+        self.feed = Feed(self.stage, seed, rate=rate)
         self._gauge = kafka.consumer(
             {"bootstrap.servers": broker.bootstrap, "group.id": self.stage.topology.streams.app, "enable.auto.commit": False}
         )

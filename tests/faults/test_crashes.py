@@ -23,6 +23,7 @@ SEED: Final = 20261122
 SHORT: Final = ("kafka.session.timeout.ms=2000", "kafka.heartbeat.interval.ms=500", "kafka.transaction.timeout.ms=3000")
 IN_THE_STORE_S: Final = 0.0003  # after the point before the write of a batch: within it, or hardly behind
 
+SLOW: Final = 40  # records a second: enough for a cycle a moment, and soon judged
 BEFORE: Final = 600  # records, so that there is something to restore in every partition
 
 FIRST: Final = tuple(f"{point}:1=kill" for point in Failpoint)
@@ -58,7 +59,7 @@ def _assert_nothing_was_lost_or_repeated(stretch: Stretch, deaths: int) -> None:
 
 @pytest.mark.timeout(1200)
 def test_i3_t6_a_worker_that_dies_at_any_point_goes_on_when_it_is_back(kafka: Broker, tmp_path: Path) -> None:
-    with Stretch(kafka, tmp_path, SEED, 1, SHORT) as stretch:
+    with Stretch(kafka, tmp_path, SEED, 1, SHORT, rate=SLOW) as stretch:
         fleet = stretch.fleet
         stretch.wait_for_progress(BEFORE)
         fleet.kill(0)
@@ -75,7 +76,7 @@ def test_i3_t6_a_worker_that_dies_at_any_point_goes_on_when_it_is_back(kafka: Br
 
 @pytest.mark.timeout(1200)
 def test_i3_t6_what_a_worker_leaves_that_dies_at_any_point_another_takes_over(kafka: Broker, tmp_path: Path) -> None:
-    with Stretch(kafka, tmp_path, SEED + 1, 2, SHORT) as stretch:
+    with Stretch(kafka, tmp_path, SEED + 1, 2, SHORT, rate=SLOW) as stretch:
         fleet = stretch.fleet
         stretch.wait_for_progress(BEFORE)
         for number in (0, 1):
