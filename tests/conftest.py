@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.brokers import Broker, KafkaBroker, KafkaUnavailable, start_embedded, start_kafka
 from tests.brokers.download import jars
@@ -25,6 +27,7 @@ sys.dont_write_bytecode = False
 settings.register_profile("orchestrator", deadline=None, print_blob=True)
 settings.load_profile("orchestrator")
 
+_BLOCK: Final = re.compile(r"\[[^\]]*\.md:\d+\]$")
 _seen: Final = pytest.StashKey[Seen]()
 
 
@@ -96,6 +99,22 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_auto_num_workers() -> int:
     """How many processes `-n auto` is: one more than the cores, because the tests on a real Kafka mostly wait."""
     return (os.cpu_count() or 1) + 1
+
+
+class Documents(LoadScopeScheduling):
+    """Gives out tests one by one in their order, but a document's blocks, `...[docs/errors.md:7]`, all to one process.
+
+    Rejected: `--dist loadgroup`: seen to spread the blocks all the same.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.rpartition(":")[0] if _BLOCK.search(nodeid) else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Documents:
+    """Which process gets which test."""
+    return Documents(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
