@@ -6,11 +6,13 @@ import random
 import time
 
 from orchestrator.operate.demo.cohort import cohort
+from orchestrator.stream.failpoints import VARIABLE, Action, Failpoint
 from tests.checker import Demands, LiveReader
 from tests.checker.evidence import Topics
 from tests.contract.cdnow import AFTER_THE_LAST_TIMER, some_purchases, wait_for_all
 from tests.contract.conftest import MakeStage
 from tests.contract.exactly_once import assert_exactly_once
+from tests.contract.stage import Stage, WorkerProcess
 
 SEED = 20261122
 JOURNEYS = ("winback", "onboarding", "payment-recovery")
@@ -37,12 +39,16 @@ def test_i3_t6_kill_9_at_any_moment_loses_nothing_and_repeats_nothing(stage_on_k
     assert_exactly_once(stage, [reader], demands=LOADED, second_client=True)
 
 
+def _two_workers(stage: Stage) -> tuple[WorkerProcess, WorkerProcess]:
+    """Start two at once; each waits at its first block, so that neither has done everything before the other is there."""
+    slow = {VARIABLE: f"{Failpoint.BLOCK_TAKEN}={Action.SLEEP}:8"}
+    return stage.worker("w1", **slow), stage.worker("w2", **slow)
+
+
 def test_t6_two_workers_share_and_hand_over(stage_on_kafka: MakeStage) -> None:
     stage = stage_on_kafka()
     records = stage.produce(some_purchases(6))
-    first = stage.worker("w1")
-    second = stage.worker("w2")
-    stage.wait_until("both have partitions", lambda: all("worker_ready" in w.tail() for w in (first, second)))
+    first, second = _two_workers(stage)
     stage.wait_until("both have committed", lambda: {r.worker for r, _ in stage.journal()} >= {"w1", "w2"}, 90)
     assert second.stop() == 0
     wait_for_all(stage, records)
@@ -53,8 +59,7 @@ def test_t6_two_workers_share_and_hand_over(stage_on_kafka: MakeStage) -> None:
 def test_t6_a_killed_worker_is_replaced_by_the_other(stage_on_kafka: MakeStage) -> None:
     stage = stage_on_kafka()
     records = stage.produce(some_purchases(6))
-    first = stage.worker("w1")
-    second = stage.worker("w2")
+    first, second = _two_workers(stage)
     stage.wait_until("both have committed", lambda: {r.worker for r, _ in stage.journal()} >= {"w1", "w2"}, 90)
     first.kill()
     wait_for_all(stage, records)
