@@ -33,8 +33,8 @@ _POLL_S: Final = 0.2
 _BATCH: Final = 1_000
 _RECONNECT_MS: Final = 1_000  # librdkafka's own 10 s keep a client away from a broker that is back
 
-_log: Final = logging.getLogger("orchestrator.librdkafka")
-_log.addHandler(logging.NullHandler())  # without any handler Python prints warnings to stderr
+client_log: Final = logging.getLogger("orchestrator.librdkafka")
+client_log.addHandler(logging.NullHandler())  # without any handler Python prints warnings to stderr
 
 
 class _Sparse(logging.Filter):
@@ -59,7 +59,7 @@ class _Sparse(logging.Filter):
         return True
 
 
-_log.addFilter(_Sparse(every_s=10.0))
+client_log.addFilter(_Sparse(every_s=10.0))
 _unheard: Final = logging.Logger("orchestrator.librdkafka.unheard")  # made by hand: it has no parent to pass lines on to
 _unheard.addHandler(logging.NullHandler())
 
@@ -84,7 +84,7 @@ def consumer(conf: Conf) -> Consumer:
 
 def _made(client: Any, conf: Conf) -> Any:
     try:
-        return client({"logger": _log, "reconnect.backoff.max.ms": _RECONNECT_MS, **conf})
+        return client({"logger": client_log, "reconnect.backoff.max.ms": _RECONNECT_MS, **conf})
     except KafkaException as error:
         raise UsageError(
             f"Kafka setting refused: {error.args[0].str()}",

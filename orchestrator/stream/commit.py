@@ -25,10 +25,12 @@ log = logger(__name__)
 
 TRANSACTION_TIMEOUT_S: Final = 15
 # A request that librdkafka sent again after it lost a connection may still arrive on the old one, and there end or move the next
-# transaction of its epoch (KAFKA-17754). librdkafka does not tell, but waits so long before (less 20 % by chance; 500 ms for
-# offsets): what took no longer than the second was asked once. After anything else the producer is not used again.
-RETRY_BACKOFF_MS: Final = 500
-RETRIED_S: Final = 0.4
+# transaction of its epoch (KAFKA-17754). Only its log tells of the loss, under this name (a request that timed out is one too),
+# and before the request is sent again; a producer that said so is not used for another transaction.
+LOST_CONNECTION: Final = "FAIL"
+# Right after a commit the coordinator is busy with it and refuses the next transaction; by default that is 100 ms each time.
+RETRY_BACKOFF_MS: Final = 20
+SLOW_S: Final = 1.0
 INIT_TIMEOUT_S: Final = 30
 _INIT_TRY_S: Final = 5.0  # an opening asks after each whether it is still wanted
 # Without a limit this call outlasts the group membership that it speaks for, and the revocation waits for it.
@@ -83,11 +85,27 @@ class Interrupted(Exception):
     """What was waited for has not come, and the worker stops or has lost what it was for."""
 
 
+class _Listener:
+    """Where a client's log lines go: on to the log of all clients, and to who asks for lost connections."""
+
+    def __init__(self, on_lost: Callable[[], None]) -> None:
+        self._on_lost = on_lost
+
+    def log(self, level: int, text: str, facility: str, *rest: str) -> None:
+        """Take a line as confluent-kafka gives it."""
+        if facility == LOST_CONNECTION:
+            self._on_lost()
+        kafka.client_log.log(level, text, facility, *rest)
+
+
 class TransactionalProducer:
     """The worker's one producer. All methods block and belong to one thread at a time; they end early once `is_stopped`."""
 
     def __init__(self, config: Mapping[str, Any], changelog_topic: str, is_stopped: Callable[[], bool] = lambda: False) -> None:
-        self._config = {**config, "retry.backoff.ms": RETRY_BACKOFF_MS, "error_cb": self._on_error}
+        self._config = {
+            **config, "retry.backoff.ms": RETRY_BACKOFF_MS, "error_cb": self._on_error,
+            "logger": _Listener(self._on_lost_connection), "log.connection.close": True,
+        }  # fmt: skip
         self._changelog_topic = changelog_topic
         self._is_stopped = is_stopped
         self._producer: Any = None
@@ -96,6 +114,9 @@ class TransactionalProducer:
         self._began = 0.0  # wall time at which the latest transaction began
         self._too_large = 0  # how many runs on end failed for a record's size
         self._refused: tuple[int, str] = (0, "")  # size and topic of the largest record that the latest of them refused
+
+    def _on_lost_connection(self) -> None:
+        self._is_worn = True
 
     def _on_error(self, error: KafkaError) -> None:
         self._is_worn = self._is_worn or error.code() == KafkaError._ALL_BROKERS_DOWN
@@ -147,9 +168,9 @@ class TransactionalProducer:
         Raises WorkerFenced where another producer took over, RecordTooLarge where a limit refused it three times, Interrupted,
         Unreachable.
         """
-        self._producer.poll(0)
+        self._producer.poll(0)  # hears of connections that were lost
         if self._is_worn:
-            # It may wait for a broker that it has struck off, see `_send_offsets`, or have a request under way, see RETRIED_S.
+            # It may wait for a broker that it has struck off, see `_send_offsets`, or have a request under way: LOST_CONNECTION.
             self.open()
         started, self._began = monotonic(), time()
         changelog: dict[int, int] = {}
@@ -158,11 +179,11 @@ class TransactionalProducer:
             self._producer.begin_transaction()
             reach(Failpoint.TRANSACTION_BEGUN)
             self._produce(records, changelog)
-            self._noting_retries(lambda: self._send_offsets(offsets, group))
+            self._send_offsets(offsets, group)
             may_have_landed = True
             reach(Failpoint.OFFSETS_SENT)
             self._producer.flush(TRANSACTION_TIMEOUT_S)
-            self._noting_retries(self._commit)
+            self._commit()
         except KafkaException as error:
             return self._failed(error.args[0], started, may_have_landed)
         except Empty:
@@ -170,14 +191,9 @@ class TransactionalProducer:
             self._is_worn = True
             return Commit(Outcome.UNKNOWN)
         self._too_large = 0
+        if monotonic() - started >= SLOW_S:
+            log.info("commit_slow", seconds=round(monotonic() - started, 1))
         return Commit(Outcome.COMMITTED, changelog)
-
-    def _noting_retries(self, ask: Callable[[], None]) -> None:
-        began = monotonic()
-        ask()
-        if monotonic() - began >= RETRIED_S:
-            log.info("commit_slow", seconds=round(monotonic() - began, 1))
-            self._is_worn = True  # a new one not now: the stores are to be written first
 
     def _produce(self, records: Sequence[Produce], changelog: dict[int, int]) -> None:
         def delivered(error: Any, message: Any) -> None:
