@@ -8,8 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from queue import Empty, SimpleQueue
-from threading import Thread
 from time import monotonic, time
 from typing import Any, Final
 
@@ -19,6 +17,7 @@ from msgspec import Struct
 from orchestrator import kafka
 from orchestrator.errors import RecordTooLarge, Unreachable, WorkerFenced
 from orchestrator.observe.logs import logger
+from orchestrator.stream.calls import Call
 from orchestrator.stream.failpoints import Failpoint, reach
 
 log = logger(__name__)
@@ -110,7 +109,7 @@ class TransactionalProducer:
         self._is_stopped = is_stopped
         self._producer: Any = None
         self._is_worn = False  # not to be used for another transaction
-        self._left_behind: list[Thread] = []
+        self._left_behind: list[Call] = []
         self._began = 0.0  # wall time at which the latest transaction began
         self._too_large = 0  # how many runs on end failed for a record's size
         self._refused: tuple[int, str] = (0, "")  # size and topic of the largest record that the latest of them refused
@@ -186,7 +185,7 @@ class TransactionalProducer:
             self._commit()
         except KafkaException as error:
             return self._failed(error.args[0], started, may_have_landed)
-        except Empty:
+        except TimeoutError:
             log.warning("commit_hangs", seconds=round(monotonic() - started, 1))
             self._is_worn = True
             return Commit(Outcome.UNKNOWN)
@@ -237,35 +236,21 @@ class TransactionalProducer:
                 raise
 
     def _send_offsets(self, offsets: Sequence[TopicPartition], group: Any) -> None:
-        """Add the offsets to the transaction within a limit. Raises KafkaException, Empty where no answer came.
+        """Add the offsets to the transaction within a limit. Raises KafkaException, TimeoutError where no answer came.
 
         librdkafka does not keep the limit it is given (its issues 5456 and 5511): where the group's coordinator was struck off
         the list of brokers, as the only one is while it starts, the call waits for ever and lets no other call in. So it
         gets a thread of its own, which is left behind: a new producer fences whatever the old one may still do.
         """
-        producer, told = self._producer, SimpleQueue[KafkaException | None]()
+        send = self._producer.send_offsets_to_transaction
+        call = Call("send-offsets", lambda: send(list(offsets), group, OFFSETS_TIMEOUT_S))
+        if not call.is_over(OFFSETS_TIMEOUT_S + 1):
+            self._leave_behind(call)
+            raise TimeoutError
 
-        def send() -> None:
-            try:
-                producer.send_offsets_to_transaction(list(offsets), group, OFFSETS_TIMEOUT_S)
-            except KafkaException as error:
-                told.put(error)
-            else:
-                told.put(None)
-
-        thread = Thread(target=send, name="send-offsets", daemon=True)
-        thread.start()
-        try:
-            error = told.get(timeout=OFFSETS_TIMEOUT_S + 1)
-        except Empty:
-            self._leave_behind(thread)
-            raise
-        if error is not None:
-            raise error
-
-    def _leave_behind(self, thread: Thread) -> None:
+    def _leave_behind(self, call: Call) -> None:
         """Note a call that never came back. Raises Unreachable where there are too many: only the process's end frees them."""
-        self._left_behind = [each for each in self._left_behind if each.is_alive()] + [thread]
+        self._left_behind = [each for each in self._left_behind if each.is_alive()] + [call]
         if len(self._left_behind) > MOST_LEFT_BEHIND:
             raise Unreachable(
                 f"{len(self._left_behind)} calls of librdkafka hang",

@@ -29,6 +29,7 @@ from orchestrator import kafka
 from orchestrator.errors import OrchestratorError, PositionLost, WorkerFenced
 from orchestrator.observe.logs import logger
 from orchestrator.stream.blocks import Block
+from orchestrator.stream.calls import Call
 from orchestrator.stream.commit import Interrupted
 from orchestrator.stream.ends import ASK_EVERY_S, LogEnds
 from orchestrator.stream.fencing import Fencings, holder_in_group
@@ -42,6 +43,7 @@ MAX_OUTSTANDING: Final = 20_000
 SERVE_S: Final = 1.0  # yet so often librdkafka is polled all the same: it tells of errors and lost partitions only then
 _IDLE_S: Final = 0.05
 TOLD_S: Final = 6.0  # two heartbeats: after a refusal they tell of a new generation, if there is one
+CLOSE_S: Final = 20.0  # longer than the running cycle takes, which a revocation waits for
 CALM_S: Final = 1.0  # without an error for so long, the brokers count as back
 SAY_EVERY_S: Final = 10.0
 
@@ -98,8 +100,9 @@ class Consumer(base.Consumer):
 
     def _close(self) -> None:
         client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        # Seen once to stay away for ever, after another member of the name had fenced this one.
+        if client is not None and not Call("consumer-close", client.close).is_over(CLOSE_S):
+            log.warning("consumer_close_hangs", seconds=CLOSE_S, next="nothing: it is left behind until the process ends")
 
     async def subscribe(self, topics: Iterable[str]) -> None:
         """Join the group for these topics."""
