@@ -282,11 +282,19 @@ class PartitionStore:
             raise self._unusable(error) from error
 
     def documents(self) -> Iterable[tuple[bytes, bytes]]:
-        """Walk all (customer, stored document) pairs in key order."""
-        for key, value in self._db.items(from_key=_DOCUMENT):
-            if not key.startswith(_DOCUMENT):
-                return
-            yield key[1:], value
+        """Walk all (customer, stored document) pairs in key order. Raises StoreDamaged."""
+        iterator = self._db.iter()
+        iterator.seek(_DOCUMENT)
+        try:
+            while iterator.valid() and (key := iterator.key()).startswith(_DOCUMENT):
+                yield key[1:], iterator.value()
+                iterator.next()
+            if not iterator.valid():
+                iterator.status()  # see `_keys`
+        except Exception as error:
+            raise self._unreadable(error) from error
+        finally:
+            del iterator
 
     def close(self) -> None:
         """Close; a store that cannot even be closed is left to the next opening's checks."""

@@ -91,6 +91,7 @@ def test_i3_t6_a_worker_stopped_past_its_time_outs_goes_on_unless_its_name_is_ta
     assert "ORC-009" in taken.worker.tail()
     for each in (alone, beside, taken):
         each.finish()
-    assert "fenced" not in second.log.read_text()
+    # The one that woke may take a new producer before the group tells it of the second: that fences the second, once.
+    assert second.log.read_text().count('"joining_anew"') <= 1
     for worker in (alone.worker, beside.worker, other, second):
         assert worker.stop() == 0
