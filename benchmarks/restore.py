@@ -24,7 +24,7 @@ from orchestrator.errors import Unreachable
 from orchestrator.operate.demo.cohort import cohort
 from orchestrator.simulate import Simulation
 from orchestrator.stream import positions
-from orchestrator.stream.restore import Restorer, Source
+from orchestrator.stream.restore import Restorer, Source, open_all
 from orchestrator.wire.journal import JournalRecord, encode_journal
 from orchestrator.wire.schemas import load_schemas
 from orchestrator.workspace import Workspace
@@ -127,9 +127,7 @@ def _wait_for_the_coordinator(stage: Stage) -> None:
 def _restore(stage: Stage, state_dir: Path, written: int) -> tuple[float, float]:
     """Open all partitions from nothing; give the seconds, of the clock and of the CPU. Every document must be there after."""
     started, cpu = time.perf_counter(), time.process_time()
-    restorer = Restorer(_source(stage), state_dir, lambda: False)
-    stores = [restorer.open(partition) for partition in range(PARTITIONS)]
-    restorer.close()
+    stores = open_all(_source(stage), state_dir, range(PARTITIONS), lambda: False).values()
     seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu
     restored = sum(1 for store in stores for _ in store.documents())
     assert restored == DOCUMENTS == written * 10 // 11, f"{restored} of {DOCUMENTS} documents"

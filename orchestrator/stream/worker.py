@@ -43,7 +43,7 @@ from orchestrator.stream.failpoints import Failpoint, reach
 from orchestrator.stream.outbox import Outbox
 from orchestrator.stream.partition import Partition, Parts
 from orchestrator.stream.quarantine import Quarantine
-from orchestrator.stream.restore import Restorer, Source
+from orchestrator.stream.restore import Source, open_all
 from orchestrator.stream.stops import LOOK_EVERY_S, Stops
 from orchestrator.stream.trial import Brief, schemas_of
 from orchestrator.stream.watchdog import Watchdog
@@ -190,19 +190,15 @@ class JourneyWorker(Service):
             self.config.cluster, streams.app, self.topics, streams.changelog, streams.journal,
             {**self.config.kafka, "group.id": streams.app}, self.config.tombstones_kept_ms // 2,
         )  # fmt: skip
-        restorer = Restorer(source, self.config.identity.state_dir, lambda: not self._may_open)
-        opened: dict[int, Partition] = {}
+        stores = open_all(source, self.config.identity.state_dir, numbers, lambda: not self._may_open)
+        opened = {number: Partition(number, store, self.topics, self._parts) for number, store in stores.items()}
         try:
-            for number in numbers:
-                opened[number] = Partition(number, restorer.open(number), self.topics, self._parts)
             self._stops.apply_to(opened)
             self._untold = self._stops.strange_to(self.topics)
         except BaseException:
-            for partition in opened.values():
-                partition.store.close()
+            for store in stores.values():
+                store.close()
             raise
-        finally:
-            restorer.close()
         return opened
 
     async def close_partitions(self, *, commit: bool) -> None:
