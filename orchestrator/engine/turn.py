@@ -58,7 +58,6 @@ class Turn(Struct, eq=False):
     touched: tuple[tuple[Customer, bytes | None], ...] = ()
     _event: Mapping[str, Any] | None = None
     _profile: Mapping[str, Any] | None = None
-    _functions: Mapping[str, Callable[..., Any]] | None = None
     _keys: dict[tuple[str, int], str] = field(default_factory=dict)
 
     @property
@@ -88,9 +87,8 @@ class Turn(Struct, eq=False):
 
     def scope(self, context: Mapping[str, Any], event: Mapping[str, Any] | None) -> Scope:
         """Give what an expression may see with this context and event."""
-        if self._functions is None:
-            self._functions = _Functions(self)
-        return Scope(event, self.profile, context, self.now, self._functions)
+        # The functions are not kept here: a cycle of references would leave each turn to the garbage collector.
+        return Scope(event, self.profile, context, self.now, _Functions(self))
 
     def evaluate(self, expression: Expression) -> Any:
         """Evaluate where there is no instance yet: at entry, and for keys."""
