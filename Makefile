@@ -7,7 +7,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format faults bench clean
+.PHONY: help setup demo test test-fast lint format faults bench sbom clean
 .NOTPARALLEL:
 
 # A virtual environment of another project must not be written into, nor another Python be downloaded.
@@ -59,6 +59,11 @@ faults: $(READY) ## real workers and a real Kafka under random faults, about 10 
 
 bench: $(READY) ## CPU an event in the engine, events a second on a real Kafka
 	@$(BIN)/python -m benchmarks
+
+sbom: $(READY) ## build/sbom.json: every package that the image has, CycloneDX, from uv.lock
+	@mkdir -p build
+	@$(BIN)/python -m uv export --frozen --no-dev --quiet --format cyclonedx1.5 --preview-features sbom-export --output-file build/sbom.json >/dev/null
+	@echo "sbom: build/sbom.json"
 
 clean: ## remove .venv and everything that was built
 	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

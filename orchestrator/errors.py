@@ -10,7 +10,8 @@
     │   ├── StateLocked          ORC-007  exit 4  another worker uses the state directory
     │   ├── RecordTooLarge       ORC-012  exit 4  a record is over a size limit of its topic or of the producer
     │   ├── StoreUnusable        ORC-013  exit 4  a local store is sound, but the disk is full or does not let it be written
-    │   └── NotAllowed           ORC-014  exit 4  Kafka does not let this principal do what the worker must do
+    │   ├── NotAllowed           ORC-014  exit 4  Kafka does not let this principal do what the worker must do
+    │   └── NotAuthenticated     ORC-080  exit 4  Kafka refuses the password, token or certificate, or its own is not trusted
     ├── StoreDamaged             ORC-008  exit 1  a local store cannot be trusted; it is rebuilt from the changelog
     ├── WorkerFenced             ORC-009  exit 1  a second worker with the same id lives; this one dropped its work
     ├── BrokenInput              ORC-010  exit 1  a file of events has lines that are no events; the lines were printed
@@ -106,6 +107,12 @@ class NotAllowed(RefusedByState):
     """Kafka does not let this principal do what must be done; an ACL was removed, or never given."""
 
     code = "ORC-014"
+
+
+class NotAuthenticated(RefusedByState):
+    """Kafka refuses the password, token or certificate of this process, or its own certificate is not trusted here."""
+
+    code = "ORC-080"
 
 
 class StoreDamaged(OrchestratorError):

@@ -14,7 +14,7 @@ from typing import Any, Final
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, ClusterMetadata  # type: ignore[attr-defined]
 
-from orchestrator.errors import NotAllowed, Unreachable, UsageError
+from orchestrator.errors import NotAllowed, NotAuthenticated, Unreachable, UsageError
 
 Conf = Mapping[str, Any]
 
@@ -26,6 +26,11 @@ NOT_ALLOWED: Final = frozenset(
         KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
     }
 )
+
+# Refused passwords, tokens and certificates, of either side. To try again is of no use, and may lock an account.
+_NOT_TRUSTED: Final = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL, KafkaError.SASL_AUTHENTICATION_FAILED})
+_TLS_ALERT: Final = "tls alert"  # the broker's, after it has seen this side's certificate or the lack of one: no code of its own
+_DETAIL_CHARACTERS: Final = 300  # a token server may answer with a whole page
 
 _PROBE_S: Final = 2.0
 _PAUSE_S: Final = 0.5
@@ -98,7 +103,7 @@ def not_allowed(error: KafkaError, where: str) -> NotAllowed:
     return NotAllowed(
         f"Kafka does not allow it: {error.name()}",
         where=where,
-        next_step="give this principal what docs/reliability.md lists under Rights, then start the worker again: nothing is lost",
+        next_step="give this principal what `orchestrator acls create` lists, then start the worker again: nothing is lost",
     )
 
 
@@ -108,13 +113,19 @@ def reach(conf: Conf, timeout_s: float = 10.0) -> ClusterMetadata:
 
 
 def wait_for_broker(conf: Conf, timeout_s: float, say: Callable[[str], None]) -> ClusterMetadata:
-    """Ask for the cluster's metadata until it comes. Blocks up to `timeout_s`, then raises Unreachable.
+    """Ask for the cluster's metadata until it comes. Blocks up to `timeout_s`, then raises Unreachable; NotAuthenticated at once.
 
     `say` gets one line at once when the first try fails, and one when Kafka answers after that.
     """
     last: list[str] = []
+    refused: list[str] = []
     # Said by `say`, once: librdkafka would log the same line for every try.
-    client = admin({"logger": _unheard, **conf, "error_cb": lambda error: last.append(error.str())})
+
+    def heard(error: KafkaError) -> None:
+        is_refusal = error.code() in _NOT_TRUSTED or _TLS_ALERT in error.str()
+        (refused if is_refusal else last).append(error.str())
+
+    client = admin({"logger": _unheard, **conf, "error_cb": heard})
     server, deadline, failed = conf.get("bootstrap.servers", ""), time.monotonic() + timeout_s, False
     while True:
         left = deadline - time.monotonic()
@@ -122,6 +133,8 @@ def wait_for_broker(conf: Conf, timeout_s: float, say: Callable[[str], None]) ->
             found: ClusterMetadata = client.list_topics(timeout=max(0.1, min(_PROBE_S, left)))
         except KafkaException as error:
             client.poll(0)
+            if refused:
+                raise _not_authenticated(server, refused[-1]) from None
             detail = _detail(last, error)
             if not failed:
                 say(f"Kafka at {server} does not answer ({detail}); trying for {timeout_s:.0f} s")
@@ -141,6 +154,15 @@ def _detail(errors: Sequence[str], error: KafkaException) -> str:
         if "brokers are down" not in text:
             return text.split(" (after ")[0]
     return str(error.args[0].str())
+
+
+def _not_authenticated(server: str, detail: str) -> NotAuthenticated:
+    text = " ".join(detail.partition(" (after ")[0].split())[:_DETAIL_CHARACTERS]
+    return NotAuthenticated(
+        f"Kafka and this process do not trust each other: {text}",
+        where=server,
+        next_step="check kafka.security.protocol, kafka.sasl.*, kafka.ssl.* with `orchestrator config show`",
+    )
 
 
 def _unreachable(server: str, timeout_s: float, detail: str) -> Unreachable:

@@ -65,7 +65,7 @@ class Settings(BaseSettings):
     def load(cls, config: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
         """Put all sources together. `overrides` are flags; None in them means not given. Raises UsageError."""
         _refuse_unknown_variables(cls)
-        path = config or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
+        path = _config_path(config)
         from_file = _read_toml(path) if path else {}
         given = {name: value for name, value in (overrides or {}).items() if value is not None}
         for values, where in ((from_file, str(path)), (given, "flags")):
@@ -104,6 +104,39 @@ def client_config(settings: Settings, **own: Any) -> dict[str, Any]:
         **settings.kafka,
         **{name.replace("_", "."): value for name, value in own.items()},
     }
+
+
+def origins(config: Path | None = None, overrides: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Give where each value comes from, for the arguments of `Settings.load`; what is not named in it is a default.
+
+    Names are those of the settings, and `kafka.` with librdkafka's.
+    """
+    path = _config_path(config)
+    found = dict.fromkeys(_names(_read_toml(path)), str(path)) if path else {}
+    for variable in os.environ:
+        name = variable.removeprefix(PREFIX).lower()
+        if variable.startswith(PREFIX) and variable not in _NOT_SETTINGS:
+            table, _, key = name.partition("__")
+            found[f"{table}.{_base(key.replace('_', '.'))}" if key else name] = variable
+    return found | dict.fromkeys(_names({k: v for k, v in (overrides or {}).items() if v is not None}), "command line")
+
+
+def _names(values: Mapping[str, Any]) -> Iterable[str]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from (f"{name}.{_base(key)}" for key, _ in _flat(value))
+        else:
+            yield name
+
+
+def _base(name: str) -> str:
+    """The name of a secret whose value stands in a file."""
+    base = name[: -len("_file")]
+    return base if name.endswith(("_file", ".file")) and is_secret(base) else name
+
+
+def _config_path(config: Path | None) -> Path | None:
+    return config or (Path(os.environ[CONFIG_VARIABLE]) if os.environ.get(CONFIG_VARIABLE) else None)
 
 
 def overrides_from(assignments: Sequence[str], **flags: Any) -> dict[str, Any]:
@@ -171,8 +204,8 @@ def _read_secret_files(kafka: Mapping[str, str]) -> dict[str, str]:
     for name, value in kafka.items():
         if name == "bootstrap.servers":
             raise UsageError("kafka.bootstrap.servers is set by another name", next_step="use bootstrap_server")
-        base = name[: -len("_file")]
-        if name.endswith(("_file", ".file")) and is_secret(base):
+        base = _base(name)
+        if base != name:
             try:
                 found[base] = Path(value).read_text(encoding="utf-8").strip()
             except OSError as error:

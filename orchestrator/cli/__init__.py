@@ -29,6 +29,8 @@ GROUPS: Final = (
     "topics",
     "worker",
     "partitions",
+    "acls",
+    "config",
     "produce",
     "actions",
 )

@@ -150,6 +150,8 @@ class TransactionalProducer:
             raise WorkerFenced(
                 "another worker with the same id has started", next_step="give each worker its own --worker-id"
             ) from error
+        if kafka_error.code() in kafka.NOT_ALLOWED:
+            raise kafka.not_allowed(kafka_error, str(self._config["transactional.id"])) from error
         if kafka_error.retriable() and monotonic() < deadline:
             if self._is_stopped():
                 raise Interrupted from error
@@ -158,7 +160,7 @@ class TransactionalProducer:
         raise Unreachable(
             f"Kafka did not open a transaction: {kafka_error.str()}",
             where=str(self._config.get("bootstrap.servers", "")),
-            next_step="check that the cluster is up and that this principal may Write the TransactionalId",
+            next_step="check that the cluster is up",
         ) from error
 
     def run(self, records: Sequence[Produce], offsets: Sequence[TopicPartition], group: Any) -> Commit:

@@ -20,6 +20,7 @@ from orchestrator.names import ExitCode
 from orchestrator.observe import metrics
 from orchestrator.observe.logs import logger
 from orchestrator.settings import Settings, client_config
+from orchestrator.stream import rights
 from orchestrator.stream.app import JourneyApp
 from orchestrator.stream.breaker import BreakerLimits
 from orchestrator.stream.config import WorkerConfig
@@ -37,12 +38,14 @@ def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
     """Check everything that can be checked before joining the group, and give the app.
 
     Blocks for up to `connect_timeout_s` until Kafka answers; `say` gets a line for people when it does not at once. Raises
-    InvalidTopology, Unreachable, TopicMismatch, StateLocked, UsageError.
+    InvalidTopology, Unreachable, NotAuthenticated, NotAllowed, TopicMismatch, StateLocked, UsageError.
     """
     workspace = Workspace.load(settings.topologies, settings.schemas)
     identity = WorkerIdentity(settings.state_dir, settings.worker_id)
     kafka = client_config(settings)
     metadata = wait_for_broker(kafka, settings.connect_timeout_s, say)
+    # First: a topic that may not be seen looks like one that is not there.
+    rights.check(admin(kafka), workspace.topology.streams, workspace.topology.policy)
     _check_topics(workspace.topology, metadata)
     if settings.metrics_address:
         metrics.serve(settings.metrics_address)
@@ -118,7 +121,12 @@ async def _run(app: JourneyApp) -> None:
     if not starting.done():
         log.info("worker_stopped", while_starting=True)
         os._exit(ExitCode.OK)  # a client that waits for Kafka cannot be called off, and nothing was begun
-    starting.result()
+    if (failure := starting.exception()) is not None:
+        # Faust ends no service whose start another one's has broken off: the process would wait for them for ever.
+        _tell_of_crash(failure)
+        bound_the_stop()
+        await app.stop()
+        raise failure
     _calm_the_collector()
     stopped = loop.create_task(app.wait_until_stopped())
     await asyncio.wait([stopped, asked], return_when=asyncio.FIRST_COMPLETED)

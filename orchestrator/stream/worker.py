@@ -92,6 +92,7 @@ class JourneyWorker(Service):
         self._opening: asyncio.Task[None] | None = None
         self._may_open = False
         self._pulse, self._stood_still, self._is_blind = config.wall(), False, False
+        self._watchdog: Watchdog | None = None  # none yet where the start fails
 
     def _producer_config(self) -> dict[str, Any]:
         streams = self.config.topology.streams
@@ -121,7 +122,8 @@ class JourneyWorker(Service):
         await self._in(self._commit_thread, self._producer.close)
         self._commit_thread.shutdown(wait=False)
         self._restore_thread.shutdown(wait=False)
-        self._watchdog.stop()
+        if self._watchdog is not None:
+            self._watchdog.stop()
 
     def _progress(self) -> object:
         """Give what changes while one long turn works: what it has to say, and the blocks that wait."""

@@ -1,0 +1,1 @@
+"""Who may do what: Kafka over TLS with passwords, tokens and certificates, and its ACLs."""
