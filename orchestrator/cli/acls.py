@@ -15,7 +15,7 @@ AsCommands = Annotated[bool, typer.Option("--as-commands", help="Print lines for
 EXAMPLES = common.examples(
     "orchestrator acls create --principal User:journeys",
     "orchestrator acls create --principal User:journeys --as-commands",
-    "orchestrator acls create --principal User:journeys --execute --config admin.toml",
+    "orchestrator acls create --principal User:journeys --execute",
 )
 
 
