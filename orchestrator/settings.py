@@ -51,7 +51,21 @@ class Settings(BaseSettings):
     connect_timeout_s: float = Field(30.0, gt=0, description="How long to try for Kafka at start before giving up.")
     value_bytes: int = Field(1_000_000, ge=1_000, description="Largest event that is taken; larger ones become incidents.")
     metrics_address: str = Field(
-        "", description="host:port, or a port of this machine alone, to serve /metrics on; else nowhere."
+        "", description="host:port, or a port of this machine alone, to serve /metrics on without the rest; else nowhere."
+    )
+    http_address: str = Field(
+        "", description="host:port, or a port of this machine alone, to serve health, metrics and state on; else nowhere."
+    )
+    http_access_file: Path | None = Field(None, description="Who may see state over HTTP, and how they are known. [nobody]")
+    http_certificate: Path | None = Field(None, description="PEM file of the worker's certificate: HTTP is then served with TLS.")
+    http_key: Path | None = Field(None, description="PEM file of the certificate's key.")
+    http_client_ca: Path | None = Field(None, description="PEM file of the authority whose client certificates are accepted.")
+    http_token_file: Path | None = Field(None, description="Commands only: file with the token that they show to workers.")
+    http_ca: Path | None = Field(
+        None, description="Commands only: PEM file of the authority that signed the workers' certificates."
+    )
+    http_client_certificate: Path | None = Field(
+        None, description="Commands only: PEM file of certificate and key that they show to workers."
     )
     stuck_after_s: float = Field(
         60.0, ge=0, description="End the process (status 5) when its event loop gave no sign of life for so long; 0: never."

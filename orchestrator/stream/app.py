@@ -12,6 +12,7 @@ from faust.types import StreamT
 
 from orchestrator.stream.config import WorkerConfig
 from orchestrator.stream.customers import CustomerTable, CustomerTables
+from orchestrator.stream.desk import Desk
 from orchestrator.stream.ending import bound_the_stop
 from orchestrator.stream.worker import JourneyWorker
 
@@ -21,9 +22,10 @@ SESSION_TIMEOUT_S = 10
 class JourneyApp(faust.App):
     """A Faust app whose data path is the worker's."""
 
-    def __init__(self, config: WorkerConfig) -> None:
+    def __init__(self, config: WorkerConfig, desk: Desk | None = None) -> None:
         streams = config.topology.streams
         self._journey_config = config
+        self.desk = desk or Desk()
         super().__init__(
             streams.app,
             broker="librdkafka://" + ";".join(config.kafka["bootstrap.servers"].split(",")),

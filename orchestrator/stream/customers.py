@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from typing import Any
 
 from faust.tables import TableManager
 from faust.tables.table import Table
 from faust.types import TP
+
+from orchestrator.stream.partition import Partition
+
+
+def stored_document(partitions: Mapping[int, Partition], customer: str) -> bytes | None:
+    """Give the committed document of a customer of these partitions, None where there is none."""
+    for partition in partitions.values():
+        (stored,) = partition.store.get_many([customer.encode()])
+        if stored is not None:
+            return stored
+    return None
 
 
 class CustomerTable(Table[str, bytes]):
@@ -16,7 +29,7 @@ class CustomerTable(Table[str, bytes]):
 
     def __getitem__(self, key: str) -> bytes:
         """Give a customer's stored document. Raises KeyError where there is none, or another worker has it. Blocks on disk."""
-        stored: bytes | None = self.app.worker.stored_document(key)
+        stored = stored_document(self.app.worker.partitions, key)
         if stored is None:
             raise KeyError(key)
         return stored
@@ -41,6 +54,7 @@ class CustomerTables(TableManager):
     async def on_start(self) -> None:
         """Start the worker, then let Faust subscribe."""
         self._tables_finalized.set()
+        self.app.desk.attach(self.app.worker, asyncio.get_running_loop())
         await self.add_runtime_dependency(self.app.worker)
         self._tables_registered.set()
 

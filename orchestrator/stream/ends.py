@@ -47,6 +47,15 @@ class LogEnds:
             return
         self._answer = at, ends
 
+    def behind(self, tp: TP, next_offset: int, read_to: int) -> int:
+        """Give how many offsets of a log were not handled when its end was last asked; the markers among them count too."""
+        end = self._answer[1].get(tp.partition, {}).get(tp.topic, 0)
+        return max(0, end - max(next_offset, read_to))
+
+    def told(self, tp: TP) -> int:
+        """Give the offset noted by `read_to`."""
+        return self._read_to.get(tp, 0)
+
     def read_to(self, tp: TP, offset: int) -> None:
         """Note that all before an end that the reader was told of is handled; past the last record there may be markers."""
         self._read_to[tp] = offset

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Final
 
 from orchestrator import __version__
 from orchestrator.engine.handling import Action, Handling, Incident
 from orchestrator.language.model import Topology
 from orchestrator.names import Reason
+from orchestrator.observe import tally
+from orchestrator.observe.tally import INCIDENTS
 from orchestrator.stream.clock import WallClock
 from orchestrator.stream.commit import Produce
 from orchestrator.wire.actions import ActionEncoder
@@ -40,6 +43,7 @@ class Outbox:
         self._actions = ActionEncoder(streams.app)
         self._handlings = HandlingEncoder()
         self._records: list[Produce] = []
+        self._counts: Counter[tuple[str, str]] = Counter()  # of what is no decision: what is counted, and its reason
 
     def handling(self, partition: int, handling: Handling, message: Any) -> None:
         """Add what one handling decided. `message` is the record at hand; a timer that it made fire has no source.
@@ -63,17 +67,21 @@ class Outbox:
                     self._records.append(Produce(self._channels[action.channel], partition, key, value, action_headers))
         if handling.incidents:
             self._report(partition, handling, message)
+        for name, count in handling.counts.items() if handling.counts else ():
+            self._counts[name, ""] += count
 
     def _report(self, partition: int, handling: Handling, message: Any) -> None:
         for index, incident in enumerate(handling.incidents):
             found = incident_from_engine(incident, handling, index, message, (self._app, __version__))
             self._records.append(Produce(self._incidents, partition, *found))
+            self._counts[INCIDENTS, incident.reason] += 1
 
     def refusal(self, partition: int, message: Any, refusal: Refusal) -> None:
         """Add the incident of a record that the gate refused."""
         key, value, headers = incident_from_refusal(message, refusal, self._app, __version__)
         at = incident_timestamp(message, refusal, self._wall())
         self._records.append(Produce(self._incidents, partition, key, value, headers, at))
+        self._counts[INCIDENTS, refusal.reason] += 1
 
     def document(self, partition: int, customer: bytes, stored: bytes | None) -> None:
         """Add a customer's document to the changelog; None deletes it."""
@@ -104,6 +112,16 @@ class Outbox:
         """Give what was collected and begin anew."""
         records, self._records = self._records, []
         return records
+
+    def landed(self) -> None:
+        """Count in the metrics what was taken: Kafka has it."""
+        tally.add(self._handlings.take_counts(), self._counts)
+        self._counts.clear()
+
+    def dropped(self) -> None:
+        """Count nothing of what was added since: it will be decided again."""
+        self._handlings.take_counts()
+        self._counts.clear()
 
 
 def _too_large(action: Action, size: int) -> Incident:

@@ -17,11 +17,12 @@ from orchestrator.engine.record import Record
 from orchestrator.engine.vicinity import NOTE
 from orchestrator.errors import PositionLost
 from orchestrator.names import Reason
+from orchestrator.observe import metrics
 from orchestrator.stream.blocks import Block
 from orchestrator.stream.breaker import DEFAULT_BREAKER, Breaker, BreakerLimits
 from orchestrator.stream.calendar import Calendar
-from orchestrator.stream.clock import PartitionClock, WallClock, advanced
-from orchestrator.stream.lateness import Lateness
+from orchestrator.stream.clock import TIMER_GRACE_MS, PartitionClock, WallClock, advanced
+from orchestrator.stream.lateness import LATE_MS, Lateness
 from orchestrator.stream.outbox import MAX_VALUE_BYTES, Outbox
 from orchestrator.stream.positions import metadata_of
 from orchestrator.stream.store import PartitionStore, Position
@@ -64,6 +65,7 @@ class Partition:
         self._lent: dict[str, bytes | None] = {}  # who was asked for in the handling at hand, as stored before it
         self._taken: list[tuple[int, bytes]] = []
         self._runs: list[Run] = []
+        self._waited_since: list[int] = []  # the time of each block's first record
         self._next = dict(position.sources)
         self._counts = {"decisions": 0, "actions": 0, "incidents": 0}
 
@@ -123,6 +125,7 @@ class Partition:
                 break
         self.clock.newest = newest
         self._next[block.topic] = after
+        self._waited_since.append(block[0].timestamp()[1])
         self._note(Run(topic=block.topic, first=first, next=after, clock=clock))
 
     def _admit_harmless(self, message: Any, wall: int) -> Record | Refusal | None:
@@ -141,6 +144,15 @@ class Partition:
     def timers_due(self) -> bool:
         """Whether the calendar may have something to fire."""
         return self.calendar.earliest < self.clock.timers_before()
+
+    @property
+    def overdue_before(self) -> int:
+        """The deadline before which a timer should have fired by now, seen from the wall."""
+        return self._parts.wall() - TIMER_GRACE_MS - LATE_MS
+
+    def overdue(self, limit: int) -> list[tuple[int, bytes]]:
+        """List at most `limit` of those whose timers should have fired: deadline and customer, the longest overdue first."""
+        return self.store.due((self.store.position.timers_from, b""), self.overdue_before, limit)
 
     def fire(self, limit: int, out: Outbox) -> int:
         """Fire at most `limit` due entries of the calendar and give how many were taken."""
@@ -279,6 +291,9 @@ class Partition:
             position.changelog = changelog
         self.store.write({n.encode(): d for n, d in self._changed.items()}, gone, new, position)
         self.breaker.keep()
+        now = self._parts.wall()
+        for since in self._waited_since:
+            metrics.EVENT_LATENCY.observe(max(0, now - since) / 1000)
         self._begin()
 
     def _calendar_changes(self) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]:

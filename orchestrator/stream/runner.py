@@ -17,13 +17,15 @@ from orchestrator.errors import OrchestratorError, TopicMismatch
 from orchestrator.kafka import admin, partition_counts, wait_for_broker
 from orchestrator.language.model import Topology
 from orchestrator.names import ExitCode
-from orchestrator.observe import metrics
+from orchestrator.observe import http, metrics
+from orchestrator.observe.callers import load_callers
 from orchestrator.observe.logs import logger
 from orchestrator.settings import Settings, client_config
 from orchestrator.stream import rights
 from orchestrator.stream.app import JourneyApp
 from orchestrator.stream.breaker import BreakerLimits
 from orchestrator.stream.config import WorkerConfig
+from orchestrator.stream.desk import Desk
 from orchestrator.stream.ending import bound_the_stop, on_signals
 from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.restore import DEFAULT_TOMBSTONES_KEPT_MS
@@ -43,12 +45,11 @@ def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
     workspace = Workspace.load(settings.topologies, settings.schemas)
     identity = WorkerIdentity(settings.state_dir, settings.worker_id)
     kafka = client_config(settings)
+    desk, advertised = serve_http(settings)
     metadata = wait_for_broker(kafka, settings.connect_timeout_s, say)
     # First: a topic that may not be seen looks like one that is not there.
     rights.check(admin(kafka), workspace.topology.streams, workspace.topology.policy)
     _check_topics(workspace.topology, metadata)
-    if settings.metrics_address:
-        metrics.serve(settings.metrics_address)
     return JourneyApp(
         WorkerConfig(
             topology=workspace.topology,
@@ -57,14 +58,33 @@ def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
             kafka=kafka,
             identity=identity,
             cluster=metadata.cluster_id or "",
-            advertised=settings.advertised,
+            advertised=advertised,
             commit_interval_s=settings.commit_interval_ms / 1000,
             limits=GateLimits(value_bytes=settings.value_bytes),
             breaker=BreakerLimits(settings.breaker_incidents, settings.breaker_window),
             tombstones_kept_ms=_tombstones_kept(kafka, workspace.topology.streams.changelog),
             stuck_after_s=settings.stuck_after_s,
-        )
+        ),
+        desk,
     )
+
+
+def serve_http(settings: Settings) -> tuple[Desk, str]:
+    """Begin to serve what the settings ask for, before Kafka is: liveness must not wait for it. Give the desk that answers.
+
+    With it the address under which others reach this worker, "" where none is served or named.
+    """
+    desk = Desk(is_asked=bool(settings.http_address or settings.metrics_address))
+    if settings.metrics_address:
+        metrics.serve(settings.metrics_address)
+    if not settings.http_address:
+        return desk, settings.advertised
+    tls = None
+    if settings.http_certificate is not None:
+        tls = http.Tls(settings.http_certificate, settings.http_key or settings.http_certificate, settings.http_client_ca)
+    callers = load_callers(settings.http_access_file) if settings.http_access_file is not None else ()
+    bound = http.serve(settings.http_address, desk.routes(), http.Access(callers, tls))
+    return desk, settings.advertised or bound
 
 
 def app_from_environment() -> JourneyApp:

@@ -157,6 +157,12 @@ class PartitionStore:
         """Whether RocksDB has put so much in order since a bulk that it takes writes at full speed."""
         return int(self._db.property_int_value("rocksdb.num-files-at-level0") or 0) < _SETTLED_FILES
 
+    @property
+    def size_bytes(self) -> int:
+        """Roughly how much the store takes, on disk and in memory that is yet to be written there."""
+        asked = ("rocksdb.total-sst-files-size", "rocksdb.cur-size-all-mem-tables")
+        return sum(int(self._db.property_int_value(name) or 0) for name in asked)
+
     def _position_of(self, identity: Identity) -> Position:
         try:
             raw = self._db.get(_META)

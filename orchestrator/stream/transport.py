@@ -144,6 +144,10 @@ class Consumer(base.Consumer):
             if block.at_end:
                 self._ends.read_to(TP(block.topic, block.partition), block.end)
 
+    def read_to(self, tp: TP) -> int:
+        """Give the end of a log that was reached and handled, 0 where the latest record has not been met with."""
+        return self._ends.told(tp)
+
     def looked(self, partition: int, next_offsets: Mapping[str, int]) -> int | None:
         """Give the wall time (ms) of the last look at the logs all of whose finds in this partition are handled, if any."""
         found = None if self._under_way[partition] else self._looked

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from threading import Thread
@@ -24,6 +25,7 @@ from mode import Service
 from orchestrator import kafka
 from orchestrator.engine.engine import Engine
 from orchestrator.errors import StoreDamaged, TopicMismatch, Unreachable, WorkerFenced
+from orchestrator.observe import metrics
 from orchestrator.observe.logs import logger
 from orchestrator.stream import positions
 from orchestrator.stream.attempts import Attempts
@@ -90,7 +92,7 @@ class JourneyWorker(Service):
         self._wake = asyncio.Event()
         self._turn_lock = asyncio.Lock()  # held while a cycle runs, so that a revocation waits for its end
         self._opening: asyncio.Task[None] | None = None
-        self._may_open = False
+        self._may_open = self.is_ready = False  # ready: what was assigned is open
         self._pulse, self._stood_still, self._is_blind = config.wall(), False, False
         self._watchdog: Watchdog | None = None  # none yet where the start fails
 
@@ -165,7 +167,7 @@ class JourneyWorker(Service):
         except Exception as error:  # whatever it is: a worker whose partitions never open must not look alive
             await self.app.crash(error)
             return
-        self._partitions = opened
+        self._partitions, self.is_ready = opened, True
         self._read_again()
         log.info("worker_ready", partitions=numbers, worker=self.config.identity.id)
 
@@ -218,7 +220,8 @@ class JourneyWorker(Service):
     def _let_go(self) -> list[int]:
         """Close the stores and forget what is on its way; give the numbers of the partitions."""
         self._inbox.clear()
-        partitions, self._partitions = self._partitions, {}
+        self._outbox.dropped()
+        partitions, self._partitions, self.is_ready = self._partitions, {}, False
         for partition in partitions.values():
             partition.store.close()
         return sorted(partitions)
@@ -228,13 +231,10 @@ class JourneyWorker(Service):
         partition = self._partitions.get(tp.partition)
         return None if partition is None else partition.next_offsets.get(tp.topic)
 
-    def stored_document(self, customer: str) -> bytes | None:
-        """Give the committed document of a customer of this worker, None where there is none."""
-        for partition in self._partitions.values():
-            (stored,) = partition.store.get_many([customer.encode()])
-            if stored is not None:
-                return stored
-        return None
+    @property
+    def partitions(self) -> Mapping[int, Partition]:
+        """The partitions that are open here; for the loop's thread only."""
+        return self._partitions
 
     # The loop
 
@@ -367,6 +367,7 @@ class JourneyWorker(Service):
         if touched:
             reach(Failpoint.ENGINE_DONE)
             await self._commit(touched)
+            metrics.CYCLE.observe(monotonic() - started)
 
     async def _try_suspects(self) -> None:
         """Let records that processes died at be handled by another process first; the loop goes on meanwhile."""
@@ -417,7 +418,8 @@ class JourneyWorker(Service):
             self._outbox.source(topic, identity)
         offsets = [offset for p in self._partitions.values() for offset in _offsets(p)]
         group = self.app.consumer.group_metadata
-        commit = await self._in(self._commit_thread, self._producer.run, self._outbox.take(), offsets, group)
+        with metrics.COMMIT.time():
+            commit = await self._in(self._commit_thread, self._producer.run, self._outbox.take(), offsets, group)
         landed = commit.outcome is Outcome.COMMITTED
         if commit.outcome is Outcome.UNKNOWN:
             landed = await self._in(self._commit_thread, self._find_out, touched[0])
@@ -429,6 +431,7 @@ class JourneyWorker(Service):
 
     def _keep(self, touched: list[Partition], commit: Commit) -> None:
         self._untold = {}
+        self._outbox.landed()
         stopped = [partition.number for partition in touched if partition.breaker.tripped is not None]
         for partition in touched:
             reach(Failpoint.STORE_BATCH_READY)
@@ -474,6 +477,7 @@ class JourneyWorker(Service):
             consumer.close()
 
     def _drop(self, touched: list[Partition], commit: Commit) -> None:
+        self._outbox.dropped()
         for partition in touched:
             partition.dropped()
         if commit.left_group:

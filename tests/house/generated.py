@@ -54,10 +54,7 @@ def exit_table() -> str:
 def metrics_table() -> str:
     """Every metric with its kind and labels, as the page of metrics names it."""
     rows = ["| metric | kind | labels | what it is |", "|---|---|---|---|"]
-    for each in metrics.ALL:
-        (family,) = each.describe()
-        name = family.name + ("_total" if family.type == "counter" else "")
-        rows.append(f"| `{name}` | {family.type} | {', '.join(each._labelnames)} | {family.documentation} |")
+    rows += [f"| `{each.name}` | {each.kind} | {', '.join(each.labels)} | {each.what} |" for each in metrics.described()]
     return "\n".join(rows)
 
 
