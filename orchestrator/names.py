@@ -37,8 +37,18 @@ PROFILE_MERGED: Final = "profile.merged"
 ERASURE_REQUESTED: Final = "privacy.erasure_requested"
 EXPORT_REQUESTED: Final = "privacy.export_requested"
 ACTION_OUTCOME: Final = "action.outcome"
+OPERATION_REQUESTED: Final = "operation.requested"
 RESERVED_EVENT_TYPES: Final = frozenset(
-    {PROFILE_UPDATED, CONSENT_CHANGED, PREFERENCE_UPDATED, PROFILE_MERGED, ERASURE_REQUESTED, EXPORT_REQUESTED, ACTION_OUTCOME}
+    {
+        PROFILE_UPDATED,
+        CONSENT_CHANGED,
+        PREFERENCE_UPDATED,
+        PROFILE_MERGED,
+        ERASURE_REQUESTED,
+        EXPORT_REQUESTED,
+        ACTION_OUTCOME,
+        OPERATION_REQUESTED,
+    }
 )
 
 
@@ -115,6 +125,20 @@ class Reason:
     ALERT: Final = "alert"
 
 
+class Operation:
+    """What an operator may ask for about one customer."""
+
+    MOVE: Final = "move"
+    SKIP: Final = "skip"
+    RETRY: Final = "retry"
+    FAIL: Final = "fail"
+    EJECT: Final = "eject"
+    HOLD: Final = "hold"
+    RELEASE: Final = "release"
+    ERASE: Final = "erase"
+    EXPORT: Final = "export"
+
+
 class Count:
     """What the engine counts that is no decision."""
 
@@ -157,4 +181,6 @@ class Kind:
     EXPIRED: Final = "expired"
     MERGED: Final = "merged"
     ERASED: Final = "erased"
+    OPERATED: Final = "operated"
+    OPERATION_REFUSED: Final = "operation_refused"
     ALERT: Final = "alert"

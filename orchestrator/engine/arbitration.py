@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.engine import caps, held, pausing, rates
 from orchestrator.engine.addresses import DUPLICATE
-from orchestrator.engine.contact import CAP, QUIET_HOURS, RATE
+from orchestrator.engine.contact import CAP, OPERATOR, QUIET_HOURS, RATE
 from orchestrator.engine.customer_clock import zone_of
 from orchestrator.engine.moves import NEXT
 from orchestrator.engine.outgoing import Candidate, emit, log
@@ -62,8 +62,7 @@ def _rank(candidate: Candidate) -> tuple[int, int, str]:
 def _decide(turn: Turn, candidate: Candidate) -> bool:
     """Emit or hold a send; False where it is suppressed."""
     rules, action = turn.program.sends, candidate.action
-    if pausing.stops(turn, action):
-        held.pause(turn, candidate)
+    if _is_stopped(turn, candidate):
         return True
     if action.kind == "send":  # no caps or quiet hours for calls (ruling A95)
         if rules.caps:
@@ -85,6 +84,18 @@ def _decide(turn: Turn, candidate: Candidate) -> bool:
         log(turn, candidate, Kind.ACTION_RELEASED, candidate.held_for)
     emit(turn, candidate)
     return True
+
+
+def _is_stopped(turn: Turn, candidate: Candidate) -> bool:
+    """Hold what a paused journey or an operator lets not leave; tell whether that was so."""
+    action, contact = candidate.action, turn.document.contact
+    if pausing.stops(turn, action):
+        held.pause(turn, candidate)
+        return True
+    until = contact.held_until(turn.now) if contact is not None and contact.blocks and action.kind == "send" else 0
+    if until:
+        held.hold(turn, candidate, OPERATOR, until)
+    return bool(until)
 
 
 def _caps_over(turn: Turn, action: Action) -> tuple[Cap, ...]:

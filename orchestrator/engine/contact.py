@@ -21,6 +21,8 @@ QUIET_HOURS: Final = "quiet_hours"
 CAP: Final = "cap"
 RATE: Final = "rate"
 PAUSED: Final = "paused"
+OPERATOR: Final = "operator"
+HOLD: Final = "@operator"  # in `blocks`, beside suppression rules, whose names have no such sign: sends are held, not dropped
 
 # What is known of an emitted send.
 OPEN: Final = 0  # no outcome came
@@ -57,8 +59,8 @@ class Sent(Struct, array_like=True, gc=False):
 
 
 class Held(Struct, array_like=True, gc=False):
-    """A send that waits beside its instance (ruling A12), for `reason` QUIET_HOURS, CAP, RATE or PAUSED; for the last two also a
-    call.
+    """A send that waits beside its instance (ruling A12), for `reason` QUIET_HOURS, CAP, RATE, PAUSED or OPERATOR; for RATE and
+    PAUSED also a call.
 
     Times are ms UTC: `look_at` is when it is looked at again; `until` the last instant at which a cap may let it go. `state` is
     where the instance stood when its step decided on the send. `address` is the note that has its claim, if any (rule X1).
@@ -75,12 +77,14 @@ class Held(Struct, array_like=True, gc=False):
 
     @property
     def has_slot(self) -> bool:
-        """Whether it has taken its cap slots: it has, unless it waits for them, or for its journey (rule V6)."""
-        return self.reason not in (CAP, PAUSED) and self.action.kind == "send"
+        """Whether it has taken its cap slots: it has, unless it waits for them, for its journey (rule V6) or an operator."""
+        return self.reason not in (CAP, PAUSED, OPERATOR) and self.action.kind == "send"
 
 
 class Contact(Struct, array_like=True, gc=False):
-    """The part of the document. `blocks` maps a suppression rule to [from, until); `latest` a channel to its latest emission.
+    """The part of the document. `blocks` maps a suppression rule, or HOLD, to [from, until).
+
+    `latest` maps a channel to its latest emission.
 
     `held` stands in the order in which the sends were decided.
     """
@@ -94,6 +98,11 @@ class Contact(Struct, array_like=True, gc=False):
         """Add a held send at its place."""
         self.held.append(held)
         self.held.sort(key=_decided)
+
+    def held_until(self, now: int) -> int:
+        """Give until when an operator lets no send leave, ms UTC; 0 where they may."""
+        block = self.blocks.get(HOLD)
+        return block[1] if block is not None and block[0] <= now < block[1] else 0
 
     def wake(self, now: int) -> None:
         """After a slot was given back: let what waits for a cap be looked at now (rule K4)."""

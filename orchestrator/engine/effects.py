@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from orchestrator import names
-from orchestrator.engine import answers, consent, erasure, merging, withdrawal
+from orchestrator.engine import answers, consent, erasure, merging, operations, withdrawal
 from orchestrator.engine.document import Consent
 from orchestrator.names import Count, Reason
 
@@ -68,6 +68,7 @@ EFFECTS: Final[Mapping[str, Callable[[Turn], None]]] = {
     names.ERASURE_REQUESTED: erasure.carry_out,
     names.EXPORT_REQUESTED: count_export,
     names.ACTION_OUTCOME: answers.receive,
+    names.OPERATION_REQUESTED: operations.carry_out,
 }
 
 

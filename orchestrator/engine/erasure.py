@@ -48,10 +48,9 @@ def places(topology: Topology) -> Mapping[str, str]:
     """Give what a receipt says of stores and topics."""
     streams = topology.streams
     written = {streams.transitions, streams.incidents, *(channel.topic for channel in topology.policy.channels.values())}
-    read = {streams.outcomes, *(events.topic for events in streams.events)}
     return {
         "erased_from": f"{streams.changelog} (tombstone), the local store of the partition",
-        "left_to_retention": ", ".join(sorted(written | read)),
+        "left_to_retention": ", ".join(sorted(written.union(streams.sources))),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.engine import outgoing, pausing, rates
-from orchestrator.engine.contact import CAP, PAUSED, QUIET_HOURS, RATE, Contact, Held, contact_of, tidy
+from orchestrator.engine.contact import CAP, OPERATOR, PAUSED, QUIET_HOURS, RATE, Contact, Held, contact_of, tidy
 from orchestrator.engine.document import NEVER
 from orchestrator.engine.identity import uuid_text
 from orchestrator.engine.quiet import quiet_until
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.outgoing import Candidate
     from orchestrator.engine.turn import Turn
 
-EXPIRED: Final = {QUIET_HOURS: "quiet_hours_expired", CAP: "cap", RATE: "rate", PAUSED: "paused"}
+EXPIRED: Final = {QUIET_HOURS: "quiet_hours_expired", CAP: "cap", RATE: "rate", PAUSED: "paused", OPERATOR: "operator"}
 
 
 def hold(turn: Turn, candidate: Candidate, reason: str, release: int, until: int = 0) -> None:
@@ -55,6 +55,11 @@ def resume(turn: Turn, journey: str) -> None:
     _look_at(turn, lambda held: held.reason == PAUSED and held.action.journey == journey)
 
 
+def let_go(turn: Turn) -> None:
+    """Look at what an operator has held, in the order decided; all is decided anew."""
+    _look_at(turn, lambda held: held.reason == OPERATOR)
+
+
 def _look_at(turn: Turn, is_meant: Callable[[Held], bool]) -> None:
     contact = turn.document.contact
     meant = [held for held in contact.held if is_meant(held)] if contact is not None else []
@@ -69,7 +74,7 @@ def _look_at(turn: Turn, is_meant: Callable[[Held], bool]) -> None:
         elif pausing.is_paused(turn, held.action):
             _take_out(turn, contact, held)
             pause(turn, candidate)
-        elif held.reason in (CAP, PAUSED):
+        elif held.reason in (CAP, PAUSED, OPERATOR):
             contact.held.remove(held)
             if held.reason == PAUSED:
                 pausing.start_clock(turn, held.action, turn.now)
@@ -81,7 +86,15 @@ def _look_at(turn: Turn, is_meant: Callable[[Held], bool]) -> None:
 
 
 def _let_go(turn: Turn, held: Held, candidate: Candidate) -> None:
-    """Release a send, unless it is quiet (again: the zone may have changed) or, after that, the channel's rate is used up."""
+    """Release a send, unless an operator holds it, it is quiet (again: the zone may have changed) or the rate is used up."""
+    if held.action.kind == "send" and turn.document.contact is not None:
+        until = turn.document.contact.held_until(turn.now)
+        if until:
+            if held.reason == RATE:
+                rates.give_up(turn, held)
+            hold(turn, candidate, OPERATOR, until)
+            turn.document.contact.wake(turn.now)
+            return
     quiet = None if held.action.kind == "call" else quiet_until(turn, held.action)
     if quiet is not None:
         if held.reason == RATE:

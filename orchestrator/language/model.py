@@ -287,6 +287,12 @@ class Streams(Struct, frozen=True):
     transitions: str = "journeys.transitions"
     incidents: str = "journeys.incidents"
     definitions: str = "journeys.definitions"
+    operations: str = "journeys-operations"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The topics that a worker reads, in order of their names."""
+        return tuple(sorted({*(each.topic for each in self.events), self.outcomes, self.operations}))
 
     @property
     def changelog(self) -> str:

@@ -163,6 +163,7 @@ STREAMS: Final = mapping(
         "transitions": said(_TOPIC, "Every decision.", "journeys.transitions"),
         "incidents": said(_TOPIC, "What could not be taken, and alerts.", "journeys.incidents"),
         "definitions": said(_TOPIC, "Published journeys; created, and not used yet.", "journeys.definitions"),
+        "operations": said(_TOPIC, "What operators ask for. Without it, `<app>-operations`."),
     },
 )
 

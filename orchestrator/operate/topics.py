@@ -61,6 +61,7 @@ def plan(streams: Streams, policy: Policy, options: TopicOptions = DEFAULT_OPTIO
     kept = {} if options.retention_ms is None else {"retention.ms": str(options.retention_ms)}
     specs = [TopicSpec(each.topic, count, "events", kept) for each in streams.events]
     specs.append(TopicSpec(streams.outcomes, count, "outcomes", kept))
+    specs.append(TopicSpec(streams.operations, count, "operations", {"retention.ms": "-1"}))
     specs += [TopicSpec(channel.topic, count, "actions", kept) for channel in policy.channels.values()]
     specs.append(TopicSpec(streams.transitions, count, "decisions", kept))
     # Incidents keep the original record's time, so any retention would drop those of old records before anybody saw them.

@@ -94,8 +94,8 @@ def app_from_environment() -> JourneyApp:
 
 def _check_topics(topology: Topology, metadata: Any) -> None:
     streams, counts = topology.streams, partition_counts(metadata)
-    needed = {streams.outcomes, streams.transitions, streams.incidents, streams.changelog, streams.journal}
-    needed |= {t.topic for t in streams.events} | {c.topic for c in topology.policy.channels.values()}
+    needed = {*streams.sources, streams.transitions, streams.incidents, streams.changelog, streams.journal}
+    needed |= {c.topic for c in topology.policy.channels.values()}
     wrong = [f"{t} ({counts.get(t, 0)})" for t in sorted(needed) if counts.get(t) != streams.partitions]
     if not wrong and counts.get(streams.definitions) != 1:
         raise TopicMismatch(

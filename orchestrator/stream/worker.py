@@ -71,7 +71,7 @@ class JourneyWorker(Service):
         self.app = app
         self.config = config
         streams = config.topology.streams
-        self.topics = sorted({*(t.topic for t in streams.events), streams.outcomes})
+        self.topics = list(streams.sources)
         engine = Engine(config.topology, share=Fraction(1, streams.partitions))
         gate = Gate(config.schemas, streams, engine.hears, config.limits)
         self._attempts = Attempts(config.identity.state_dir)

@@ -62,7 +62,7 @@ class Topics(Struct, frozen=True):
         """Give those of a topology."""
         streams = topology.streams
         return cls(
-            tuple(sorted({*(each.topic for each in streams.events), streams.outcomes})),
+            streams.sources,
             tuple(sorted({channel.topic for channel in topology.policy.channels.values()})),
             streams.transitions,
             streams.incidents,

@@ -79,6 +79,6 @@ def test_a_live_reader_and_a_second_client_see_committed_records_only(kafka: Bro
 def test_every_topic_of_the_shipped_topology_is_read() -> None:
     topology = Workspace.load(SHIPPED).topology
     streams, topics = topology.streams, Topics.of(topology)
-    assert set(topics.sources) == {*(each.topic for each in streams.events), streams.outcomes}
+    assert set(topics.sources) == {*(each.topic for each in streams.events), streams.outcomes, streams.operations}
     internal = {streams.transitions, streams.incidents, streams.journal, streams.changelog}
     assert set(topics.outputs) == internal | {channel.topic for channel in topology.policy.channels.values()}

@@ -242,6 +242,17 @@ def test_what_is_wrong_in_streams_is_said_at_its_place(old: str, new: str, line:
     assert lines(journey(), streams=STREAMS.replace(old, new)) == [f"streams.yaml:{line}"]
 
 
+def test_what_operators_ask_for_is_on_no_topic_of_events() -> None:
+    said = lines(journey(), streams=STREAMS.replace("auth.login", "operation.requested"))
+    wanted = "operation.requested is for operators: only the topic `operations` carries it"
+    assert f"streams.yaml:5:31  ORC-127  {wanted}" in said
+
+
+def test_the_topic_of_operators_is_named_after_the_app_or_as_written() -> None:
+    assert topology(journey(), streams=STREAMS.replace("app: journeys", "app: shop")).streams.operations == "shop-operations"
+    assert topology(journey(), streams=f"{STREAMS}operations: asked\n").streams.operations == "asked"
+
+
 def test_an_event_type_that_no_topic_carries_is_a_warning() -> None:
     head = "journey: j\nversion: 1\nowner: t\npurpose: service\nentry: {on: payment.succeeded}\n"
     result = loaded(journey(head=head), streams=STREAMS)

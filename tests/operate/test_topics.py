@@ -34,6 +34,7 @@ def test_the_plan_has_every_topic_of_the_topology_once() -> None:
     assert [(spec.name, spec.partitions, spec.purpose) for spec in specs] == [
         ("events", 3, "events"),
         ("journeys.outcomes", 3, "outcomes"),
+        ("journeys-operations", 3, "operations"),
         ("mail", 3, "actions"),
         ("sms", 3, "actions"),
         ("journeys.transitions", 3, "decisions"),
@@ -94,11 +95,11 @@ def test_topics_are_planned_made_and_then_there(kafka: Broker, tmp_path: Path, c
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
 
     assert create(folder, kafka.bootstrap) == ExitCode.OK
-    assert "8 to create. Nothing was done" in capsys.readouterr().err
+    assert "9 to create. Nothing was done" in capsys.readouterr().err
     assert not {spec.name for spec in specs} & admin.list_topics(timeout=10).topics.keys()
 
     assert create(folder, kafka.bootstrap, "--execute", "--replication-factor", "1") == ExitCode.OK
-    assert "8 created." in capsys.readouterr().err
+    assert "9 created." in capsys.readouterr().err
     topics = admin.list_topics(timeout=10).topics
     assert {spec.name: len(topics[spec.name].partitions) for spec in specs} == {spec.name: spec.partitions for spec in specs}
     resource = ConfigResource(ConfigResource.Type.TOPIC, load_wiring(folder).streams.changelog)

@@ -21,7 +21,6 @@ from orchestrator.workspace import Workspace
 
 SHIPPED = Path(__file__).parents[2] / "topologies"
 EVENTS, OUTCOMES = "customer.events", "journeys.outcomes"
-TOPICS = (EVENTS, OUTCOMES)
 DAY = 86_400_000
 START = 1_767_571_200_000  # 2026-01-05T00:00:00Z
 NUMBER = 3
@@ -30,6 +29,7 @@ TOPOLOGY = Workspace.load(SHIPPED).topology
 SCHEMAS = load_schemas()
 ENGINE = Engine(TOPOLOGY)
 STREAMS = TOPOLOGY.streams
+TOPICS = STREAMS.sources
 
 
 class Bench:

@@ -28,7 +28,8 @@ def test_outcomes_go_to_the_outcomes_topic() -> None:
 def test_what_is_produced_to_a_topic_is_what_the_gate_lets_in_there() -> None:
     streams = Streams(events=(TAKES_ALL, LISTS), outcomes="done")
     carried = carried_types(streams, KNOWN)
-    assert carried == {"shop": {"purchase.made"}, "everything": KNOWN, "done": {"action.outcome"}}
+    mine = {streams.operations: {"operation.requested"}}
+    assert carried == {"shop": {"purchase.made"}, "everything": KNOWN, "done": {"action.outcome"}} | mine
     for each in KNOWN:
         topic = topic_for(streams, each)
         assert topic is not None
@@ -37,4 +38,11 @@ def test_what_is_produced_to_a_topic_is_what_the_gate_lets_in_there() -> None:
 
 def test_one_topic_may_carry_events_and_outcomes() -> None:
     streams = Streams(events=(EventTopic("all", HERE, ("auth.login",)),), outcomes="all")
-    assert carried_types(streams, KNOWN) == {"all": {"auth.login", "action.outcome"}}
+    assert carried_types(streams, KNOWN)["all"] == {"auth.login", "action.outcome"}
+
+
+def test_only_the_topic_of_operators_carries_what_they_ask_for() -> None:
+    streams = Streams(events=(TAKES_ALL,), operations="asked")
+    carried = carried_types(streams, KNOWN | {"operation.requested"})
+    assert [topic for topic, types in carried.items() if "operation.requested" in types] == ["asked"]
+    assert topic_for(streams, "operation.requested") == "asked"

@@ -23,6 +23,7 @@ from orchestrator.language.verb import Check, Target
 from orchestrator.names import ACTION_OUTCOME, Kind, Reason
 
 if TYPE_CHECKING:
+    from orchestrator.engine.document import Instance
     from orchestrator.engine.program import StepProgram
     from orchestrator.engine.walk import Walk
 
@@ -193,6 +194,10 @@ class Call(Verb):
         if attempt.is_out:
             return _fail(walk, step, attempt, TIMEOUT)
         return _emit(walk, step, Attempt(attempt.number, True, attempt.data, attempt.before))
+
+    def backs_off(self, instance: Instance) -> bool:
+        """Tell whether an attempt has failed and the next is not out yet."""
+        return instance.kept is not None and not Attempt(*instance.kept).is_out
 
     def redo(self, walk: Walk, step: StepProgram) -> Move:
         """Try again from a first attempt, under the same action id (rule A4)."""

@@ -111,6 +111,10 @@ class Verb:
         """Run a step again at which the instance stands parked (rule A4)."""
         return self.arrive(walk, step)
 
+    def backs_off(self, instance: Instance) -> bool:
+        """Tell whether a waiting instance only waits to try again what failed."""
+        return False
+
     def hear_late(self, walk: Walk, step: StepProgram) -> Move | None:
         """Take a record that is late for the wait which timed out at the step; None where it does not move the instance."""
         return None

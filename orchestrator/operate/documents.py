@@ -1,0 +1,163 @@
+"""What Kafka holds of customers: the compacted changelog, read_committed, partition by partition, as decoded documents.
+
+The reader keeps the newest value of every key until a partition's end, about the size of its live documents, and asks no worker:
+what it gives is what the last commits wrote, a moment ago.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from msgspec import Struct
+
+from orchestrator import kafka
+from orchestrator.engine.document import Document, decode
+from orchestrator.engine.vicinity import NOTE
+from orchestrator.errors import TopicMismatch, Unreachable
+from orchestrator.language.model import Streams
+from orchestrator.wire.partitioning import partition_for
+
+_TIMEOUT_S: Final = 15.0
+_STALLED_S: Final = 60.0
+_BATCH: Final = 5_000
+_POLL_S: Final = 0.2
+_READING: Final[Mapping[str, Any]] = {
+    "group.id": "orchestrator-reader",  # librdkafka demands one; no group is joined by assign
+    "enable.auto.commit": False,
+    "isolation.level": "read_committed",
+    "enable.partition.eof": True,
+    "auto.offset.reset": "error",
+    "queued.max.messages.kbytes": 32_768,
+    "fetch.queue.backoff.ms": 2,
+    "fetch.wait.max.ms": 20,
+}
+
+Progress = Callable[[int, int], None]  # (offsets done, offsets in all)
+Range = tuple[int, int]
+
+
+class Found(Struct, frozen=True):
+    """A customer's document as the changelog has it. `stored` is None after an erasure; `offset` is its record's."""
+
+    customer: str
+    partition: int
+    offset: int
+    stored: bytes | None
+
+    def document(self) -> Document:
+        """Decode it; an empty one where there is none. Raises ValueError for a format of a newer version."""
+        return decode(self.stored)
+
+
+def ranges(conf: Mapping[str, Any], topic: str, partitions: Iterable[int]) -> dict[int, Range]:
+    """Give the first and the next committed offset of partitions of a topic. Blocks; raises Unreachable, TopicMismatch."""
+    client = kafka.consumer({**conf, **_READING})
+    try:
+        return {n: client.get_watermark_offsets(TopicPartition(topic, n), timeout=_TIMEOUT_S) for n in partitions}
+    except KafkaException as error:
+        code = error.args[0].code()
+        if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC):
+            raise TopicMismatch("no such topic", where=topic, next_step="orchestrator topics create --execute") from None
+        raise Unreachable(f"Kafka did not say where the topic ends: {error.args[0].str()}", where=topic) from None
+    finally:
+        client.close()
+
+
+def read(
+    conf: Mapping[str, Any], topic: str, bounds: Mapping[int, Range], progress: Progress = lambda done, total: None
+) -> Iterator[Any]:
+    """Give the committed messages of a topic within bounds by partition, each partition in its order, one after the other.
+
+    Blocks; raises Unreachable where Kafka says so or nothing comes for a minute.
+    """
+    total = sum(high - low for low, high in bounds.values())
+    client, done = kafka.consumer({**conf, **_READING}), 0
+    try:
+        for number, (low, high) in sorted(bounds.items()):
+            for message, reached in _one(client, TopicPartition(topic, number, low), high):
+                progress(done + reached - low, total)
+                if message is not None:
+                    yield message
+            done += high - low
+            progress(done, total)
+    finally:
+        client.close()
+
+
+def _one(client: Any, start: TopicPartition, high: int) -> Iterator[tuple[Any, int]]:
+    """Give a partition's messages below `high`, and now and then None, each with the offset after it."""
+    client.assign([start])
+    reached, moved = start.offset, time.monotonic()
+    while reached < high:
+        messages = client.consume(_BATCH, _POLL_S)
+        for message in messages:
+            error = message.error()
+            if error is None:
+                reached = message.offset() + 1
+                if reached <= high:
+                    yield message, reached
+            elif error.code() == KafkaError._PARTITION_EOF:
+                reached = max(reached, message.offset())
+            elif not error.retriable():
+                raise Unreachable(f"Kafka stopped the reading: {error.str()}", where=f"{start.topic}/{start.partition}")
+        yield None, min(reached, high)
+        if messages:
+            moved = time.monotonic()
+        elif time.monotonic() - moved > _STALLED_S:
+            raise Unreachable("the topic's end stays out of reach", where=f"{start.topic}/{start.partition}")
+
+
+def documents(
+    conf: Mapping[str, Any],
+    streams: Streams,
+    partitions: Collection[int] | None = None,
+    progress: Progress = lambda done, total: None,
+) -> Iterator[Found]:
+    """Give every customer's document of these partitions, of all where none are named; no notes, and nobody who was erased.
+
+    Blocks; raises as `read` does.
+    """
+    numbers = range(streams.partitions) if partitions is None else partitions
+    bounds = ranges(conf, streams.changelog, numbers)
+    newest: dict[bytes, Any] = {}
+    at = -1
+    for message in read(conf, streams.changelog, bounds, progress):
+        if message.partition() != at:
+            yield from _customers(newest)
+            newest, at = {}, message.partition()
+        if message.value() is None:
+            newest.pop(message.key(), None)
+        else:
+            newest[message.key()] = message
+    yield from _customers(newest)
+
+
+def _customers(newest: Mapping[bytes, Any]) -> Iterator[Found]:
+    for key, message in newest.items():
+        name = key.decode()
+        if not name.startswith(NOTE):
+            yield Found(name, message.partition(), message.offset(), message.value())
+
+
+def find(conf: Mapping[str, Any], streams: Streams, customer: str, progress: Progress = lambda done, total: None) -> list[Found]:
+    """Give what the changelog has of one customer: of the id itself, then of every id along the line that it was merged into.
+
+    Reads one partition, where all of them are. An id that the log does not know comes with no document. Blocks; raises as `read`.
+    """
+    number = partition_for(customer.encode(), streams.partitions)
+    newest: dict[bytes, Any] = {}
+    for message in read(conf, streams.changelog, ranges(conf, streams.changelog, [number]), progress):
+        # Aliases are known only at the end, so the values of all are kept; None keeps the place of an erasure.
+        newest[message.key()] = message
+    line: list[Found] = []
+    name = customer
+    while name and all(each.customer != name for each in line):
+        known = newest.get(name.encode())
+        found = Found(name, number, -1 if known is None else known.offset(), None if known is None else known.value())
+        line.append(found)
+        merged = found.document().merged
+        name = merged.into if merged is not None else ""
+    return line
