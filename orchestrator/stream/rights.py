@@ -51,7 +51,8 @@ class Right(Struct, frozen=True, order=True):
 def needed(streams: Streams, policy: Policy) -> list[Right]:
     """Give every right that a worker needs, and no more."""
     read = {each.topic: "events" for each in streams.events}
-    read |= {streams.outcomes: "outcomes", streams.changelog: "restoring stores", streams.journal: "where to go on"}
+    read |= {streams.outcomes: "outcomes", streams.operations: "what operators ask for"}
+    read |= {streams.changelog: "restoring stores", streams.journal: "where to go on"}
     read |= {streams.definitions: "stops and releases of partitions"}
     write = {channel.topic: "actions" for channel in policy.channels.values()}
     write |= {streams.transitions: "decisions", streams.incidents: "incidents", streams.changelog: "documents"}
