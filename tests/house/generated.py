@@ -19,6 +19,7 @@ from orchestrator.settings import Settings
 from tests.house.rules import later_table, rules_table, rulings_table
 from tests.house.tree import ROOT
 
+CHART: Final = "deploy/helm/journey-orchestrator"
 _SECTION: Final = "<!-- from the code: {name} -->\n{body}\n<!-- end -->"
 
 
@@ -61,6 +62,23 @@ def metrics_table() -> str:
 def _descendants(kind: type[errors.OrchestratorError]) -> list[type[errors.OrchestratorError]]:
     found = [each for each in kind.__subclasses__() if each.__module__ == errors.__name__]
     return found + [deeper for each in found for deeper in _descendants(each)]
+
+
+def values_table() -> str:
+    """Every value of the Helm chart, from the comments in values.yaml, as helm-docs would."""
+    rows = ["| value | default | what it is |", "|---|---|---|"]
+    path: list[tuple[int, str]] = []
+    comment = ""
+    for line in (ROOT / CHART / "values.yaml").read_text(encoding="utf-8").splitlines():
+        if line.lstrip().startswith("# -- "):
+            comment = line.partition("# -- ")[2]
+        elif key := re.match(r"(\s*)(\w+):\s*(.*)", line):
+            path = [each for each in path if each[0] < len(key[1])] + [(len(key[1]), key[2])]
+            if comment:
+                default = f"`{key[3]}`" if key[3] else "see values.yaml"
+                rows.append(f"| `{'.'.join(name for _, name in path)}` | {default} | {comment} |")
+            comment = ""
+    return "\n".join(rows)
 
 
 def words_table(mapping: Mapping[str, Any]) -> str:
@@ -151,6 +169,7 @@ SECTIONS: Final[Mapping[str, Mapping[str, Callable[[], str]]]] = {
     "tests/RULES.md": {"rules": rules_table, "rulings": rulings_table, "not built": later_table},
     "docs/errors.md": {"exit statuses": exit_table, "errors": error_table, "findings": finding_table},
     "docs/metrics.md": {"metrics": metrics_table},
+    f"{CHART}/README.md": {"values": values_table},
     "docs/language.md": {
         **{name: partial(words_table, mapping) for name, mapping in WORDS.items()},
         "refusals": partial(reasons_table, REFUSALS),

@@ -1,0 +1,1 @@
+"""What it is run with: the image, compose, the chart, alerts and dashboards."""
