@@ -4,6 +4,7 @@
     ├── UsageError               ORC-001  exit 2  the call itself is wrong: option, file, setting
     ├── InvalidTopology          ORC-002  exit 1  journeys, policy, streams or schemas do not validate
     ├── Unreachable              ORC-003  exit 3  Kafka or another dependency cannot be reached
+    │   └── Unanswered           ORC-020  exit 3  no worker has handled a request yet
     ├── RefusedByState           ORC-004  exit 4  what is asked does not fit how things stand now
     │   ├── TopicMismatch        ORC-005  exit 4  a topic is missing or has the wrong partition count
     │   ├── PositionLost         ORC-006  exit 4  the position to read from no longer exists in the log
@@ -11,6 +12,7 @@
     │   ├── RecordTooLarge       ORC-012  exit 4  a record is over a size limit of its topic or of the producer
     │   ├── StoreUnusable        ORC-013  exit 4  a local store is sound, but the disk is full or does not let it be written
     │   ├── NotAllowed           ORC-014  exit 4  Kafka does not let this principal do what the worker must do
+    │   ├── OperationRefused     ORC-021  exit 4  the worker did not do what an operator asked for
     │   └── NotAuthenticated     ORC-080  exit 4  Kafka refuses the password, token or certificate, or its own is not trusted
     ├── StoreDamaged             ORC-008  exit 1  a local store cannot be trusted; it is rebuilt from the changelog
     ├── WorkerFenced             ORC-009  exit 1  a second worker with the same id lives; this one dropped its work
@@ -71,6 +73,18 @@ class RefusedByState(OrchestratorError):
 
     code = "ORC-004"
     exit_code = ExitCode.REFUSED
+
+
+class OperationRefused(RefusedByState):
+    """A worker handled an operator's request and did nothing: the customer had moved on, or the request did not fit."""
+
+    code = "ORC-021"
+
+
+class Unanswered(Unreachable):
+    """A request is written, and no worker has handled it in the stated time; it stands."""
+
+    code = "ORC-020"
 
 
 class TopicMismatch(RefusedByState):

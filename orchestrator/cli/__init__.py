@@ -29,6 +29,7 @@ GROUPS: Final = (
     "topics",
     "worker",
     "partitions",
+    "customer",
     "acls",
     "config",
     "produce",

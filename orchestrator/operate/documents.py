@@ -18,7 +18,6 @@ from orchestrator.engine.document import Document, decode
 from orchestrator.engine.vicinity import NOTE
 from orchestrator.errors import TopicMismatch, Unreachable
 from orchestrator.language.model import Streams
-from orchestrator.wire.partitioning import partition_for
 
 _TIMEOUT_S: Final = 15.0
 _STALLED_S: Final = 60.0
@@ -40,15 +39,15 @@ Range = tuple[int, int]
 
 
 class Found(Struct, frozen=True):
-    """A customer's document as the changelog has it. `stored` is None after an erasure; `offset` is its record's."""
+    """A customer's document as the changelog has it; `offset` is its record's."""
 
     customer: str
     partition: int
     offset: int
-    stored: bytes | None
+    stored: bytes
 
     def document(self) -> Document:
-        """Decode it; an empty one where there is none. Raises ValueError for a format of a newer version."""
+        """Decode it. Raises ValueError for a format of a newer version."""
         return decode(self.stored)
 
 
@@ -142,22 +141,14 @@ def _customers(newest: Mapping[bytes, Any]) -> Iterator[Found]:
             yield Found(name, message.partition(), message.offset(), message.value())
 
 
-def find(conf: Mapping[str, Any], streams: Streams, customer: str, progress: Progress = lambda done, total: None) -> list[Found]:
-    """Give what the changelog has of one customer: of the id itself, then of every id along the line that it was merged into.
-
-    Reads one partition, where all of them are. An id that the log does not know comes with no document. Blocks; raises as `read`.
-    """
-    number = partition_for(customer.encode(), streams.partitions)
-    newest: dict[bytes, Any] = {}
+def partition(
+    conf: Mapping[str, Any], streams: Streams, number: int, progress: Progress = lambda done, total: None
+) -> dict[bytes, bytes]:
+    """Give all that one partition keeps by key, notes included, as it is stored. Blocks; raises as `read` does."""
+    newest: dict[bytes, bytes] = {}
     for message in read(conf, streams.changelog, ranges(conf, streams.changelog, [number]), progress):
-        # Aliases are known only at the end, so the values of all are kept; None keeps the place of an erasure.
-        newest[message.key()] = message
-    line: list[Found] = []
-    name = customer
-    while name and all(each.customer != name for each in line):
-        known = newest.get(name.encode())
-        found = Found(name, number, -1 if known is None else known.offset(), None if known is None else known.value())
-        line.append(found)
-        merged = found.document().merged
-        name = merged.into if merged is not None else ""
-    return line
+        if message.value() is None:
+            newest.pop(message.key(), None)
+        else:
+            newest[message.key()] = message.value()
+    return newest
