@@ -13,7 +13,8 @@
     │   ├── StoreUnusable        ORC-013  exit 4  a local store is sound, but the disk is full or does not let it be written
     │   ├── NotAllowed           ORC-014  exit 4  Kafka does not let this principal do what the worker must do
     │   ├── OperationRefused     ORC-021  exit 4  the worker did not do what an operator asked for
-    │   └── NotAuthenticated     ORC-080  exit 4  Kafka refuses the password, token or certificate, or its own is not trusted
+    │   ├── NotAuthenticated     ORC-080  exit 4  Kafka refuses the password, token or certificate, or its own is not trusted
+    │   └── WorkerRefuses        ORC-050  exit 4  a worker does not answer to this token or certificate over HTTP
     ├── StoreDamaged             ORC-008  exit 1  a local store cannot be trusted; it is rebuilt from the changelog
     ├── WorkerFenced             ORC-009  exit 1  a second worker with the same id lives; this one dropped its work
     ├── BrokenInput              ORC-010  exit 1  a file of events has lines that are no events; the lines were printed
@@ -127,6 +128,12 @@ class NotAuthenticated(RefusedByState):
     """Kafka refuses the password, token or certificate of this process, or its own certificate is not trusted here."""
 
     code = "ORC-080"
+
+
+class WorkerRefuses(RefusedByState):
+    """A worker shows no state over HTTP to whoever asked: the token or certificate is absent, unknown, or lacks the right."""
+
+    code = "ORC-050"
 
 
 class StoreDamaged(OrchestratorError):

@@ -34,6 +34,8 @@ GROUPS: Final = (
     "config",
     "produce",
     "actions",
+    "sight",
+    "status",
 )
 
 DEBUG_VARIABLE: Final = "ORCHESTRATOR_DEBUG"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from orchestrator.engine.contact import Contact, Held, Sent
+from orchestrator.engine.dedupe import ENTRY
 from orchestrator.engine.document import NEVER, Consent, Document, Instance, decode, next_due
 from orchestrator.engine.identity import uuid_text
 
@@ -35,7 +36,7 @@ def portrait(stored: bytes, *, reveal: bool = False) -> dict[str, Any]:
             {"journey": each.journey, "version": each.version, "missing": each.missing, "since": instant(each.entered)}
             for each in document.goals
         ],
-        "event_ids_known": len(document.seen),
+        "event_ids_known": len(document.seen) // ENTRY,
         **_memory(document, shown),
         **_contact(document.contact, shown),
     }

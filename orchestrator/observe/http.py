@@ -30,7 +30,7 @@ from orchestrator.observe.logs import logger
 log = logger(__name__)
 
 LOOPBACK: Final = "127.0.0.1"
-_LOCAL: Final = frozenset({LOOPBACK, "localhost", "::1"})
+LOCAL: Final = frozenset({LOOPBACK, "localhost", "::1"})
 LIFE_S: Final = 10.0  # of a connection, from accept to close
 CONNECTIONS: Final = 64
 HEAD_BYTES: Final = 16_384
@@ -114,7 +114,7 @@ def serve(address: str, routes: Mapping[str, Route], access: Access, setting: st
     """
     try:
         host, port = split_address(address)
-        if access.callers and access.tls is None and host not in _LOCAL:
+        if access.callers and access.tls is None and host not in LOCAL:
             raise UsageError(
                 "tokens and customers' values would go over the network in the clear", where=f"{setting}={address}",
                 next_step="give http_certificate and http_key, or serve on 127.0.0.1 behind something that does TLS",
@@ -147,6 +147,8 @@ class _Server(ThreadingHTTPServer):
 
     def server_bind(self) -> None:
         """Bind without asking who the address belongs to: a name server may take its time."""
+        # Else a worker that is started again finds its own port taken for a minute by connections that are over.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         socket.socket.bind(self.socket, self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])

@@ -6,6 +6,8 @@ import http.client
 import json
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -224,6 +226,19 @@ def test_a_line_that_is_no_caller_is_told_by_its_number_only(tmp_path: Path, lin
         load_callers(path)
     assert f"{path}:2" in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+def test_a_process_that_is_started_again_gets_its_port_at_once(tmp_path: Path) -> None:
+    code = (
+        "import sys, urllib.request; from orchestrator.observe import http; "
+        "a = http.serve(sys.argv[1], {'/o': http.Route(lambda _: http.Answer(1))}, http.Access()); "
+        "urllib.request.urlopen(f'http://{a}/o').read(); print(a)"
+    )
+    port = "0"
+    for _ in range(2):  # the server closes first, so that its side of the connection lingers
+        done = subprocess.run([sys.executable, "-c", code, port], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        port = done.stdout.strip().rpartition(":")[2]
 
 
 def test_many_at_once_are_all_answered(address: str) -> None:

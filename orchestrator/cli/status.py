@@ -1,0 +1,81 @@
+"""`orchestrator status`: how the group stands, on one screen."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestrator.cli import common
+
+if TYPE_CHECKING:
+    from orchestrator.operate.sight.standing import Standing
+
+EXAMPLES = common.examples(
+    "orchestrator status",
+    "orchestrator status --set http_token_file=token --watch",
+    "orchestrator status --json",
+)
+CLEAR = "\x1b[H\x1b[2J"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `orchestrator`."""
+    app.command("status", epilog=EXAMPLES)(status)
+
+
+def status(
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option("--every", min=0.5, metavar="SECONDS", help="How often, with --watch.")] = 5.0,
+    json: common.AsJson = False,
+    topologies: common.Topologies = None,
+    bootstrap_server: common.BootstrapServer = None,
+    config: common.Config = None,
+    assignments: common.Assignments = None,
+) -> None:
+    """Show the group: workers, partitions, lag, restores, timers, what is overdue or stopped, journeys, incidents.
+
+    Members, lag and stops are Kafka's. Each worker is asked for the rest over HTTP, where it serves that and takes your token.
+
+    Exit status: 0 all partitions are at work, 1 some are not or are overdue, 3 Kafka does not answer, 4 a topic is missing.
+    """
+    import time
+
+    from orchestrator import kafka
+    from orchestrator.names import ExitCode
+    from orchestrator.operate.sight.asking import asker
+    from orchestrator.operate.sight.standing import standing
+    from orchestrator.operate.wiring import load_wiring
+    from orchestrator.settings import client_config
+
+    settings = common.load_settings(config, assignments, topologies=topologies, bootstrap_server=bootstrap_server)
+    streams, asks, conf = load_wiring(settings.topologies).streams, asker(settings), client_config(settings)
+    kafka.wait_for_broker(conf, settings.connect_timeout_s, common.say)
+    while True:
+        found = standing(conf, streams, asks)
+        _print(found, json=json, clear=watch and sys.stdout.isatty())
+        if not watch:
+            break
+        time.sleep(every)
+    if not found.is_well:
+        raise typer.Exit(ExitCode.NO)
+
+
+def _print(found: Standing, *, json: bool, clear: bool) -> None:
+    if json:
+        import msgspec
+
+        plain: dict[str, Any] = msgspec.to_builtins(found)
+        common.print_json({**plain, "well": found.is_well})
+        return
+    from orchestrator.operate.sight import screen
+
+    lines = list(screen.headline(found))
+    if found.workers:
+        lines += ["", *common.table(screen.WORKER_HEAD, screen.worker_rows(found), width=80)]
+    troubled = screen.partition_rows(found)
+    if troubled:
+        lines += ["", *common.table(screen.PARTITION_HEAD, troubled, width=80)]
+    below = list(screen.tail(found))
+    typer.echo((CLEAR if clear else "") + "\n".join([*lines, *([""] if below else []), *below]))
