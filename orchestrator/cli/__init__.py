@@ -30,6 +30,7 @@ GROUPS: Final = (
     "worker",
     "partitions",
     "customer",
+    "parked",
     "acls",
     "config",
     "produce",

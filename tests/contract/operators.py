@@ -46,6 +46,10 @@ def sign_up(stage: Stage, *customers: str) -> int:
     return stage.produce(EventLine(now_ms(), each, "signup.created", f"s-{each}", {"plan": "free"}) for each in customers)
 
 
+def log_in(stage: Stage, *customers: str) -> int:
+    return stage.produce(EventLine(now_ms() + 1, each, "auth.login", f"l-{each}", {"device": "web"}) for each in customers)
+
+
 def fail_call(stage: Stage, customer: str, code: str = "desk-closed") -> int:
     """Report that the customer's latest call failed."""
     action = [each for each in stage.actions() if each["customer"] == customer][-1]["action_id"]

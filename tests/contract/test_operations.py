@@ -13,7 +13,7 @@ from orchestrator.wire.partitioning import partition_for
 from orchestrator.wire.schemas import load_schemas
 from tests.contract.conftest import MakeStage
 from tests.contract.exactly_once import assert_exactly_once
-from tests.contract.operators import Shell, fail_call, kinds, make, now_ms, sign_up, wait_for_help
+from tests.contract.operators import Shell, fail_call, kinds, log_in, make, now_ms, sign_up, wait_for_help
 
 
 def test_a4_an_operator_acts_on_one_customer(stage_on_kafka: MakeStage, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,3 +79,40 @@ def test_i3_a4_kill_9_between_a_request_and_its_handling_and_it_is_done_once(sta
     assert [each.stop() for each in workers[1:]] == [0, 0]
     report = assert_exactly_once(stage)
     assert report is not None and report.counts["source records"] == len(customers) * 3
+
+
+def test_a4_parked_calls_are_listed_tried_again_and_given_up(
+    stage_on_kafka: MakeStage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = make(stage_on_kafka)
+    shell = Shell(stage, capsys)
+    worker = stage.worker()
+    customers = [f"c{n}" for n in range(6)]
+    sign_up(stage, *customers, "fine")
+    log_in(stage, *customers)
+    wait_for_help(stage, "calling", *customers)
+    for index, customer in enumerate(customers):
+        fail_call(stage, customer, "busy" if index % 2 else "desk-closed")
+    stage.wait_until("all have failed", lambda: len(stage.incidents()) == len(customers))
+
+    listed = shell.json("parked", "list", "--journey", "help")["parked"]
+    assert {(each["customer"], each["code"]) for each in listed} == {
+        (each, "busy" if index % 2 else "desk-closed") for index, each in enumerate(customers)
+    }
+    assert all(each["at"] and each["reason"] == "action_failed" and each["step"] == "open-case" for each in listed)
+    assert shell.json("parked", "list", "--until", listed[0]["at"])["parked"] == []
+    assert shell.json("parked", "list", "--step", "ask")["parked"] == []
+    assert shell.json("parked", "show", "c1")["parked"][0]["call"] == {"plan": "free"}
+    assert shell.run("parked", "show", "fine") == ExitCode.REFUSED
+
+    actions = len(stage.actions())
+    assert shell.json("parked", "redrive", "--code", "busy")["executed"] is False
+    assert shell.run("parked", "redrive", "--code", "busy") == 0 and "3 to retry. Nothing was done" in shell.err
+    assert len(stage.actions()) == actions
+    done = {"executed": True, "refused": {}, "unanswered": 0, "not_asked": 0}
+    assert shell.do("parked", "redrive", "--code", "busy") == done | {"asked": 3, "done": 3}
+    assert [each["attempt"] for each in stage.actions()].count(2) == 3
+    assert shell.do("parked", "fail", "--max", "2") == done | {"asked": 2, "done": 2}
+    assert [each["code"] for each in shell.json("parked", "list")["parked"]] == ["desk-closed"]
+    assert worker.stop() == 0
+    assert_exactly_once(stage)
