@@ -37,6 +37,7 @@ GROUPS: Final = (
     "actions",
     "sight",
     "status",
+    "ledger",
 )
 
 DEBUG_VARIABLE: Final = "ORCHESTRATOR_DEBUG"

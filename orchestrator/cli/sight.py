@@ -70,7 +70,7 @@ def why(
     workspace = Workspace.load(settings.topologies, settings.schemas)
     _check_journey(journey, {each.id for each in (*workspace.topology.journeys, *workspace.topology.earlier)})
     question = Question(journey, 1 << 62 if instant is None else instant, last, reveal)
-    with _progress() as progress:
+    with progress_bar() as progress:
         sources = answering.Sources(
             _reached(settings), workspace.topology, load_schemas(workspace.schemas), asker, progress
         )  # fmt: skip
@@ -107,7 +107,7 @@ def inspect(
         config, assignments, offline=offline, reveal=reveal, topologies=topologies, bootstrap_server=bootstrap_server
     )
     streams = load_wiring(settings.topologies).streams
-    with _progress() as progress:
+    with progress_bar() as progress:
         found = document_of(_reached(settings), streams, customer, asker, progress, reveal=reveal)
     if json:
         common.print_json({"customer": customer, "from": found.source, "document": found.value})
@@ -175,7 +175,7 @@ def _instant(text: str) -> int:
 
 
 @contextlib.contextmanager
-def _progress() -> Iterator[Progress]:
+def progress_bar() -> Iterator[Progress]:
     """Draw a bar on a terminal while partitions are read, and nothing elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

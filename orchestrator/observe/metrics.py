@@ -7,7 +7,7 @@ record. docs/metrics.md lists them from here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -72,6 +72,11 @@ TIMER_LATENESS = _gauge(
 TIMERS_PENDING = _gauge("timers_pending", "Customers with a timer, counted now and then.", "partition")
 OVERDUE = _gauge("overdue", "Customers whose timer should have fired more than 10 s ago, counted now and then.", "partition")
 
+# The ledger, where `orchestrator ledger --watch` serves the page
+LEDGER_DIFFERENCES = _gauge(
+    "ledger_differences", "Differences that the last look found, by equation; each is an alert.", "equation"
+)
+
 _PARTITIONS: Final = (WATERMARK_DELAY, STOPPED, RESTORE_REMAINING, RESTORE_ETA, STORE_BYTES, TIMERS_PENDING, OVERDUE)
 
 
@@ -105,6 +110,12 @@ def forget_partition(partition: int, topics: tuple[str, ...]) -> None:
 
 def _remove(gauge: Gauge, *labels: str) -> None:
     gauge.remove_by_labels(dict(zip(gauge._labelnames, labels, strict=True)))
+
+
+def show_differences(by_equation: Mapping[str, int]) -> None:
+    """Show what a ledger found."""
+    for equation, count in by_equation.items():
+        LEDGER_DIFFERENCES.labels(equation).set(count)
 
 
 def page(_: http.Request) -> http.Answer:

@@ -44,6 +44,7 @@ def test_a_port_that_is_taken_is_named() -> None:
 
 LABELS = {
     "partition", "topic", "reason", "outcome", "journey", "version", "state", "step", "channel", "by", "branch", "arm", "kind",
+    "equation",
 }  # fmt: skip
 
 
