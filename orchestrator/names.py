@@ -77,6 +77,9 @@ class Header:
     TRUNCATED: Final = "orchestrator.truncated"
     SHA256: Final = "orchestrator.sha256"
 
+    REDRIVE_OF: Final = "orchestrator.redrive.of"  # on a record that was sent again: the incident's id
+    REDRIVE_ATTEMPT: Final = "orchestrator.redrive.attempt"  # how often it has been, this time included
+
     CE_ID: Final = "ce_id"
     CE_SOURCE: Final = "ce_source"
     CE_SPECVERSION: Final = "ce_specversion"

@@ -38,6 +38,7 @@ GROUPS: Final = (
     "sight",
     "status",
     "ledger",
+    "incidents",
 )
 
 DEBUG_VARIABLE: Final = "ORCHESTRATOR_DEBUG"

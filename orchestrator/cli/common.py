@@ -5,9 +5,10 @@ Standard output carries what was asked for; `say` writes progress and advice to 
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -59,9 +60,36 @@ def load_settings(config: Path | None = None, assignments: Sequence[str] | None 
     return Settings.load(config, overrides_from(assignments or (), **flags))
 
 
+def instant(option: str, text: str) -> int | None:
+    """Read a time that an option gives, as ms UTC; None where it is not given. Raises UsageError."""
+    from orchestrator.errors import UsageError
+    from orchestrator.wire.normalise import epoch_ms
+
+    found = epoch_ms(text) if text else None
+    if text and found is None:
+        raise UsageError(f"{option} is no time with a zone: {text}", next_step="write it as 2026-12-31T00:00:00Z")
+    return found
+
+
 def say(line: str) -> None:
     """Tell a person something that is not the result: progress, advice, warnings."""
     typer.echo(line, err=True)
+
+
+@contextlib.contextmanager
+def progress(what: str, total: int | None = None) -> Iterator[tuple[Callable[[int], None], Callable[[], float]]]:
+    """Draw a bar on standard error, on a terminal only; gives what moves it and what tells the time since the start."""
+    import time
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    started = time.monotonic()
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda count: bar.update(task, completed=count), lambda: time.monotonic() - started
 
 
 def print_json(value: Any) -> None:

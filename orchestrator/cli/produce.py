@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
@@ -59,7 +59,7 @@ def produce(
     streams = load_wiring(settings.topologies).streams
     encoder = producing.Encoder(load_schemas(settings.schemas or schemas_beside(settings.topologies)), streams, topic)
     with _lines(file) as lines:
-        with _progress("checking") as (progress, _):
+        with common.progress("checking") as (progress, _):
             good, bad = producing.check_lines(lines, encoder, progress)
         if bad:
             _report(file, good, bad)
@@ -67,7 +67,7 @@ def produce(
         cluster = kafka.wait_for_broker(conf, settings.connect_timeout_s, common.say)
         producing.check_topics(kafka.partition_counts(cluster), encoder.topics, None if topic else streams.partitions)
         lines.seek(0)
-        with _progress("producing", good) as (progress, elapsed):
+        with common.progress("producing", good) as (progress, elapsed):
             producing.produce_lines(lines, producing.EventProducer(conf, encoder), progress)
     typer.echo(f"{good} events produced to {', '.join(sorted(encoder.topics)) or 'no topic'} in {elapsed():.1f} s")
 
@@ -100,19 +100,3 @@ def _report(file: str, good: int, bad: list[BadLine]) -> None:
         common.say(f"... and {len(bad) - SHOWN_LINES} more lines")
     common.say(f"{len(bad)} of {good + len(bad)} lines cannot be produced. Nothing was produced.")
     raise typer.Exit(ExitCode.NO)
-
-
-@contextlib.contextmanager
-def _progress(what: str, total: int | None = None) -> Iterator[tuple[Callable[[int], None], Callable[[], float]]]:
-    """Draw a bar on a terminal and nothing elsewhere; gives what moves it and what tells the time since the start."""
-    import time
-
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    started = time.monotonic()
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda count: bar.update(task, completed=count), lambda: time.monotonic() - started

@@ -59,7 +59,7 @@ def simulate(
 
     schema_set = load_schemas(schemas or schemas_beside(topologies))
     topology = Workspace.load(topologies, schemas, is_open=True).topology
-    until_ms = _instant(until)
+    until_ms = common.instant("--until", until)
     with _lines(events) as lines, opened(_output(actions), _output(decisions)) as (outputs, keep):
         tally = VirtualRun(topology, schema_set, outputs, _say_undeclared).go(lines, until_ms)
         _refuse_broken(events, tally)
@@ -73,16 +73,6 @@ def simulate(
         common.print_json(summary(tally))
     else:
         _print(tally)
-
-
-def _instant(text: str) -> int | None:
-    from orchestrator.errors import UsageError
-    from orchestrator.wire.normalise import epoch_ms
-
-    found = epoch_ms(text) if text else None
-    if text and found is None:
-        raise UsageError(f"--until is no time with a zone: {text}", next_step="write it as 2026-12-31T00:00:00Z")
-    return found
 
 
 def _output(path: Path | None) -> Path | None:

@@ -304,6 +304,11 @@ class Streams(Struct, frozen=True):
         """The topic with one record a partition a cycle."""
         return f"{self.app}-journal"
 
+    @property
+    def audit(self) -> str:
+        """The topic that says what operators did with incidents."""
+        return f"{self.app}-audit"
+
 
 class Experiment(Struct, frozen=True):
     """One registered experiment."""

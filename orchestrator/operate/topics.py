@@ -69,6 +69,7 @@ def plan(streams: Streams, policy: Policy, options: TopicOptions = DEFAULT_OPTIO
     specs.append(TopicSpec(streams.changelog, count, "changelog", _changelog(options)))
     specs.append(TopicSpec(streams.journal, count, "journal", _journal(options)))
     specs.append(TopicSpec(streams.definitions, 1, "definitions", {"cleanup.policy": "compact"}))
+    specs.append(TopicSpec(streams.audit, 1, "acts on incidents", {"retention.ms": "-1"}))
     unique = {spec.name: spec for spec in reversed(specs)}  # two channels may share a topic
     return [unique.pop(spec.name) for spec in specs if spec.name in unique]
 
