@@ -5,6 +5,7 @@ Under the `faust` command the settings come from ORCHESTRATOR_* variables and th
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import faust
@@ -51,7 +52,7 @@ class JourneyApp(faust.App):
 
     async def stop(self) -> None:
         """Stop in order, or end the process where that takes too long: Faust can hang while stopping."""
-        bound = bound_the_stop()
+        bound = bound_the_stop(asyncio.get_running_loop())
         try:
             await super().stop()
         finally:

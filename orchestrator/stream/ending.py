@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any, Final
 
@@ -28,9 +31,31 @@ def end_now(code: ExitCode, event: str, **fields: Any) -> None:
     os._exit(code)
 
 
-def bound_the_stop() -> threading.Timer:
-    """End the process where stopping takes too long; give what calls that off."""
-    return _timer(STOP_TIMEOUT_S, lambda: end_now(ExitCode.NO, "stop_timed_out", seconds=STOP_TIMEOUT_S))
+def bound_the_stop(loop: asyncio.AbstractEventLoop | None = None) -> threading.Timer:
+    """End the process where stopping takes too long, and say what the loop's tasks wait for; give what calls that off."""
+
+    def end() -> None:
+        tasks: list[str] = []
+        with suppress(Exception):  # the loop may still turn meanwhile; whatever comes of it, the process has to end
+            tasks = [] if loop is None else waiting(loop)
+        end_now(ExitCode.NO, "stop_timed_out", seconds=STOP_TIMEOUT_S, tasks=tasks)
+
+    return _timer(STOP_TIMEOUT_S, end)
+
+
+def waiting(loop: asyncio.AbstractEventLoop) -> list[str]:
+    """Give where each task of a loop stands, outermost first: files, lines and functions, nothing of what they hold."""
+    return sorted(" > ".join(_frames(task.get_coro())) for task in asyncio.all_tasks(loop))
+
+
+def _frames(awaited: object) -> list[str]:
+    found = []
+    while awaited is not None:
+        frame = getattr(awaited, "cr_frame", None) or getattr(awaited, "gi_frame", None)
+        if frame is not None:
+            found.append(f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}")
+        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "gi_yieldfrom", None)
+    return found
 
 
 def leave_at_sigterm() -> None:
@@ -38,7 +63,7 @@ def leave_at_sigterm() -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(ExitCode.OK))
 
 
-def on_signals(stop: Callable[[], None]) -> None:
+def on_signals(stop: Callable[[], None], loop: asyncio.AbstractEventLoop | None = None) -> None:
     """Call `stop` from a thread at the first SIGTERM or SIGINT, and end the process at the second. For the process's whole life.
 
     Not by the loop's own handlers: they wait for the loop, which may be what is stuck.
@@ -48,14 +73,14 @@ def on_signals(stop: Callable[[], None]) -> None:
     signal.set_wakeup_fd(said.fileno(), warn_on_full_buffer=False)
     for number in SIGNALS:
         signal.signal(number, _heard_by_the_thread)
-    threading.Thread(target=_listen, args=(heard, said, stop), name="signals", daemon=True).start()
+    threading.Thread(target=_listen, args=(heard, said, stop, loop), name="signals", daemon=True).start()
 
 
 def _heard_by_the_thread(number: int, frame: FrameType | None) -> None:
     """Do nothing: without a handler of Python's the number would not reach the thread."""
 
 
-def _listen(heard: socket.socket, said: socket.socket, stop: Callable[[], None]) -> None:
+def _listen(heard: socket.socket, said: socket.socket, stop: Callable[[], None], loop: asyncio.AbstractEventLoop | None) -> None:
     """`said` is held here, so that it stays open."""
     asked = False
     while said.fileno() >= 0:
@@ -65,7 +90,7 @@ def _listen(heard: socket.socket, said: socket.socket, stop: Callable[[], None])
             if asked:
                 os._exit(ExitCode.INTERRUPTED)
             asked = True
-            bound_the_stop()
+            bound_the_stop(loop)
             stop()
 
 

@@ -133,7 +133,7 @@ async def _run(app: JourneyApp) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the process is about to end anyway
             loop.call_soon_threadsafe(stop.set)
 
-    on_signals(when_told)
+    on_signals(when_told, loop)
     app.finalize()
     asked = loop.create_task(stop.wait())
     starting = loop.create_task(app.start())
@@ -144,7 +144,7 @@ async def _run(app: JourneyApp) -> None:
     if (failure := starting.exception()) is not None:
         # Faust ends no service whose start another one's has broken off: the process would wait for them for ever.
         _tell_of_crash(failure)
-        bound_the_stop()
+        bound_the_stop(loop)
         await app.stop()
         raise failure
     _calm_the_collector()
@@ -152,7 +152,7 @@ async def _run(app: JourneyApp) -> None:
     await asyncio.wait([stopped, asked], return_when=asyncio.FIRST_COMPLETED)
     if app.crash_reason is not None:
         _tell_of_crash(app.crash_reason)
-        bound_the_stop()  # till the process has ended; at a signal that holds already
+        bound_the_stop(loop)  # till the process has ended; at a signal that holds already
     await app.stop()
     asked.cancel()
     if app.crash_reason is not None:

@@ -16,7 +16,7 @@ from orchestrator.stream import ending
 
 async def main(how):
     loop, told = asyncio.get_running_loop(), asyncio.Event()
-    ending.on_signals(lambda: loop.call_soon_threadsafe(told.set))
+    ending.on_signals(lambda: loop.call_soon_threadsafe(told.set), loop)
     print("ready", flush=True)
     if how == "stuck":
         time.sleep(600)  # the loop turns no more
@@ -95,6 +95,7 @@ def test_a_stop_that_hangs_ends_after_the_limit_and_says_so(how: str) -> None:
     status, said = process.end()
     assert status == 1
     assert "stop_timed_out" in said
+    assert "main > tasks.py" in said.replace("'", "") or how == "stuck", "what the loop's tasks wait for"
 
 
 def test_it_ends_even_where_the_logs_are_what_is_stuck() -> None:
