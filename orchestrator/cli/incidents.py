@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 LAST: Final = 20
 SHOWN: Final = 50
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Only these incidents. [all that the options mean]")]
+Ids = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Only these incidents. [all that the options mean]")]
 One = Annotated[str, typer.Argument(metavar="ID", help="The incident's id, as `incidents list` shows it.")]
 Reasons = Annotated[list[str] | None, typer.Option("--reason", help="Only this reason, for example unknown_schema; repeatable.")]
 Sources = Annotated[list[str] | None, typer.Option("--source", metavar="TOPIC", help="Only records of this topic; repeatable.")]
@@ -51,9 +51,9 @@ def register(app: typer.Typer) -> None:
         (
             "redrive",
             redrive,
-            ("incidents redrive --reason unknown_schema", "incidents redrive --reason unknown_schema --execute"),
+            ("incidents redrive --reason unknown_schema --execute",),
         ),
-        ("discard", discard, ('incidents discard --source old.events --why "the topic is gone" --execute',)),
+        ("discard", discard, ('incidents discard --source old.events --why "it is gone"',)),
     ):
         incidents.command(name, epilog=common.examples(*(f"orchestrator {line}" for line in lines)))(command)
     app.add_typer(incidents, name="incidents")
@@ -344,16 +344,18 @@ def _told(incident: Incident) -> dict[str, Any]:
     """What can be said without a look into the record."""
     from orchestrator.wire.lines import iso
 
-    return {
+    found = {
         "id": incident.id, "reason": incident.reason, "message": incident.message, "severity": incident.severity,
         "stage": incident.stage, "source": incident.source, "partition": incident.partition, "offset": incident.offset,
         "time": iso(incident.time), "reported": iso(incident.reported), "schema": incident.schema,
         "journey": incident.journey, "journey_version": incident.journey_version, "step": incident.step,
         "truncated": incident.truncated, "attempt": incident.attempt, "position": incident.position,
     }  # fmt: skip
+    return {name: value for name, value in found.items() if value != ""}
 
 
 def _plain(found: Found) -> dict[str, Any]:
     from msgspec import to_builtins
 
-    return {**_told(found.incident), "state": found.state, "act": None if found.act is None else to_builtins(found.act)}
+    act = {} if found.act is None else {"act": to_builtins(found.act)}
+    return {**_told(found.incident), "state": found.state, **act}
