@@ -28,7 +28,8 @@ PREFIX: Final = "ORCHESTRATOR_"
 CONFIG_VARIABLE: Final = "ORCHESTRATOR_CONFIG"
 HIDDEN: Final = "***"
 
-_SECRET_WORDS: Final = ("password", "secret", "ssl.key.pem", "sasl.oauthbearer.config", "token")
+_SECRET_WORDS: Final = ("password", "secret", "ssl.key.pem", "sasl.oauthbearer.config", "token", "user.info")
+_TABLES: Final = ("kafka", "registry")  # settings of clients, by the clients' own names
 _NOT_SETTINGS: Final = frozenset({CONFIG_VARIABLE, "ORCHESTRATOR_REQUIRE_KAFKA", "ORCHESTRATOR_DEBUG", "ORCHESTRATOR_FAILPOINT"})
 
 
@@ -39,6 +40,10 @@ class Settings(BaseSettings):
 
     bootstrap_server: str = Field("localhost:9092", description="Kafka brokers to start from, host:port, comma between.")
     kafka: dict[str, str] = Field(default_factory=dict, description="Further librdkafka settings, by librdkafka's names.")
+    registry: dict[str, str] = Field(
+        default_factory=dict,
+        description="The schema registry, by its client's names: url, basic.auth.user.info, ssl.ca.location.",
+    )
     allow_sasl_plaintext: bool = Field(False, description="Let a password go over a connection that is not encrypted.")
     topologies: Path = Field(Path("topologies"), description="Folder with journeys/, policy.yaml and streams.yaml.")
     schemas: Path | None = Field(
@@ -96,7 +101,8 @@ class Settings(BaseSettings):
     def shown(self) -> dict[str, Any]:
         """Give the values fit to show: secrets are ***."""
         plain = self.model_dump(mode="json")
-        plain["kafka"] = {name: HIDDEN if is_secret(name) else value for name, value in self.kafka.items()}
+        for table in _TABLES:
+            plain[table] = {name: HIDDEN if is_secret(name) else value for name, value in plain[table].items()}
         return plain
 
     def __repr__(self) -> str:
@@ -160,8 +166,9 @@ def overrides_from(assignments: Sequence[str], **flags: Any) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise UsageError(f"--set {text}: expected name=value", next_step="for example --set kafka.security.protocol=SSL")
-        if name.startswith("kafka."):
-            found.setdefault("kafka", {})[name.removeprefix("kafka.")] = value
+        table, _, inner = name.partition(".")
+        if table in _TABLES and inner:
+            found.setdefault(table, {})[inner] = value
         else:
             found[name] = value
     return found | {name: value for name, value in flags.items() if value is not None}
@@ -181,9 +188,9 @@ def _from_sources(cls: type[Settings], from_file: Mapping[str, Any], given: Mapp
             cls, settings_cls: type[BaseSettings], **_: PydanticBaseSettingsSource
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             return (
-                InitSettingsSource(settings_cls, _with_kafka(given)),
+                InitSettingsSource(settings_cls, _with_tables(given)),
                 _Environment(settings_cls),
-                InitSettingsSource(settings_cls, _with_kafka(from_file)),
+                InitSettingsSource(settings_cls, _with_tables(from_file)),
             )
 
     sourced = Sourced()
@@ -192,16 +199,21 @@ def _from_sources(cls: type[Settings], from_file: Mapping[str, Any], given: Mapp
 
 class _Environment(EnvSettingsSource):
     def __call__(self) -> dict[str, Any]:
-        values = _with_kafka(super().__call__())
-        values["kafka"] = {name.replace("_", "."): value for name, value in values["kafka"].items()}
-        return values | {"kafka": _read_secret_files(values["kafka"])}
+        values = super().__call__()
+        for table in _TABLES:
+            if isinstance(values.get(table), Mapping):
+                values[table] = {name.replace("_", "."): value for name, value in _flat(values[table])}
+        return _with_tables(values)
 
 
-def _with_kafka(values: Mapping[str, Any]) -> dict[str, Any]:
-    kafka = values.get("kafka") or {}
-    if not isinstance(kafka, Mapping):
-        raise UsageError("kafka must be a table of librdkafka settings", next_step="for example [kafka] in the TOML file")
-    return {**values, "kafka": _read_secret_files(dict(_flat(kafka)))}
+def _with_tables(values: Mapping[str, Any]) -> dict[str, Any]:
+    found = dict(values)
+    for table in _TABLES:
+        given = values.get(table) or {}
+        if not isinstance(given, Mapping):
+            raise UsageError(f"{table} must be a table of settings", next_step=f"for example [{table}] in the TOML file")
+        found[table] = _read_secret_files(table, dict(_flat(given)))
+    return found
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
@@ -213,9 +225,9 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, st
             yield prefix + name, str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _read_secret_files(kafka: Mapping[str, str]) -> dict[str, str]:
+def _read_secret_files(table: str, given: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for name, value in kafka.items():
+    for name, value in given.items():
         if name == "bootstrap.servers":
             raise UsageError("kafka.bootstrap.servers is set by another name", next_step="use bootstrap_server")
         base = _base(name)
@@ -223,7 +235,7 @@ def _read_secret_files(kafka: Mapping[str, str]) -> dict[str, str]:
             try:
                 found[base] = Path(value).read_text(encoding="utf-8").strip()
             except OSError as error:
-                raise UsageError(f"the secret for kafka.{base} cannot be read: {error.strerror}", where=value) from None
+                raise UsageError(f"the secret for {table}.{base} cannot be read: {error.strerror}", where=value) from None
         else:
             found[name] = value
     return found

@@ -104,14 +104,15 @@ def pytest_xdist_auto_num_workers() -> int:
 class Documents(LoadScopeScheduling):
     """Gives out tests one by one in their order, but a document's blocks, `...[docs/errors.md:7]`, all to one process.
 
-    So are those of tests/security, which share a broker of their own.
+    So are those of the folders that share a server of their own.
 
     Rejected: `--dist loadgroup`: seen to spread the blocks all the same.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith("tests/security/"):
-            return "tests/security"
+        for folder in ("tests/security", "tests/registry"):
+            if nodeid.startswith(f"{folder}/"):
+                return folder
         return nodeid.rpartition(":")[0] if _BLOCK.search(nodeid) else nodeid
 
 

@@ -24,6 +24,7 @@ GROUPS: Final = (
     "graph",
     "runbook",
     "schema",
+    "schemas",
     "fmt",
     "simulate",
     "topics",

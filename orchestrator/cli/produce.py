@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated
 
@@ -16,6 +16,8 @@ from orchestrator.names import ExitCode
 
 if TYPE_CHECKING:
     from orchestrator.operate.produce import BadLine
+    from orchestrator.settings import Settings
+    from orchestrator.wire.schemas import EventType
 
 SHOWN_LINES = 50
 
@@ -57,8 +59,9 @@ def produce(
         config, assignments, topologies=topologies, schemas=schemas, bootstrap_server=bootstrap_server
     )
     streams = load_wiring(settings.topologies).streams
-    encoder = producing.Encoder(load_schemas(settings.schemas or schemas_beside(settings.topologies)), streams, topic)
-    with _lines(file) as lines:
+    known = load_schemas(settings.schemas or schemas_beside(settings.topologies))
+    with _framing(settings) as frame, _lines(file) as lines:
+        encoder = producing.Encoder(known, streams, topic, frame)
         with common.progress("checking") as (progress, _):
             good, bad = producing.check_lines(lines, encoder, progress)
         if bad:
@@ -70,6 +73,20 @@ def produce(
         with common.progress("producing", good) as (progress, elapsed):
             producing.produce_lines(lines, producing.EventProducer(conf, encoder), progress)
     typer.echo(f"{good} events produced to {', '.join(sorted(encoder.topics)) or 'no topic'} in {elapsed():.1f} s")
+
+
+@contextlib.contextmanager
+def _framing(settings: Settings) -> Iterator[Callable[[str, EventType], bytes] | None]:
+    """With a registry, records begin with the id that it gave their schema."""
+    if not settings.registry:
+        yield None
+        return
+    from orchestrator.operate.contracts import Contract, Subjects, schema_text, subject_of
+    from orchestrator.stream.registry import connect
+    from orchestrator.wire.framing import confluent
+
+    with contextlib.closing(Subjects(connect(settings.registry), settings.registry.get("url", ""))) as subjects:
+        yield lambda topic, event: confluent(subjects.id_of(Contract(subject_of(topic, event), schema_text(event), "")))
 
 
 @contextlib.contextmanager

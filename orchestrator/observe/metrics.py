@@ -55,6 +55,7 @@ EVENT_LATENCY = _seconds(
 LAG = _gauge("lag_records", "Records of a source topic that are not handled yet.", "topic", "partition")
 WATERMARK_DELAY = _gauge("watermark_delay_seconds", "How far a partition's clock is behind the wall clock.", "partition")
 STOPPED = _gauge("partition_stopped", "1 while the circuit breaker keeps a partition from going on.", "partition")
+AWAITING_REGISTRY = _gauge("partitions_awaiting_registry", "Partitions that stand still until the schema registry answers.")
 READY = _gauge("ready", "1 while all partitions that were assigned are open.")
 
 # Opening and restoring partitions

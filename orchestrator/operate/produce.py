@@ -38,22 +38,30 @@ class BadLine(Struct, frozen=True):
 
 
 class Encoder:
-    """Turns event lines into what is produced. `topic` overrides what streams.yaml says."""
+    """Turns event lines into what is produced. `topic` overrides what streams.yaml says.
 
-    def __init__(self, schemas: SchemaSet, streams: Streams, topic: str = "") -> None:
+    `frame` gives what stands before a record's body, by topic and event type; without it that is Avro's single object encoding.
+    """
+
+    def __init__(
+        self, schemas: SchemaSet, streams: Streams, topic: str = "", frame: Callable[[str, EventType], bytes] | None = None
+    ) -> None:
         self._schemas = schemas
         self._streams = streams
         self._topic = topic
-        self._known: dict[str, tuple[EventType, str]] = {}
+        self._frame = frame
+        self._known: dict[str, tuple[EventType, str, bytes]] = {}
 
     def encode(self, event: EventLine) -> tuple[str, bytes]:
         """Give (topic, value). Raises BadEvent."""
         known = self._known.get(event.event)
         if known is None:
             known = self._known[event.event] = self._look_up(event.event)
-        return known[1], known[0].encode(event.customer, event.id, event.at, event.data)
+        schema, topic, frame = known
+        value = schema.encode(event.customer, event.id, event.at, event.data)
+        return topic, frame + value[len(schema.frame) :]
 
-    def _look_up(self, event_type: str) -> tuple[EventType, str]:
+    def _look_up(self, event_type: str) -> tuple[EventType, str, bytes]:
         schema = self._schemas.get(event_type)
         if schema is None:
             near = nearest(event_type, self._schemas.types)
@@ -61,12 +69,12 @@ class Encoder:
         topic = self._topic or topic_for(self._streams, event_type)
         if topic is None:
             raise BadEvent([f"event: no topic of streams.yaml lists {event_type!r}"])
-        return schema, topic
+        return schema, topic, schema.frame if self._frame is None else self._frame(topic, schema)
 
     @property
     def topics(self) -> frozenset[str]:
         """The topics of everything encoded so far."""
-        return frozenset(topic for _, topic in self._known.values())
+        return frozenset(topic for _, topic, _ in self._known.values())
 
 
 def check_lines(lines: Iterable[bytes], encoder: Encoder, progress: Progress = lambda _: None) -> tuple[int, list[BadLine]]:

@@ -18,4 +18,5 @@ class Block(list[Any]):
         self.partition = partition
         self.epoch = epoch
         self.at_end = False
+        self.has_schemas = False  # those that its records name were fetched, where a registry has them
         self.end = 0

@@ -11,6 +11,7 @@ from orchestrator.language.model import Topology
 from orchestrator.stream.breaker import DEFAULT_BREAKER, BreakerLimits
 from orchestrator.stream.clock import WallClock, wall_ms
 from orchestrator.stream.identity import WorkerIdentity
+from orchestrator.stream.registry import Registry
 from orchestrator.stream.restore import DEFAULT_TOMBSTONES_KEPT_MS
 from orchestrator.wire.gate import DEFAULT_LIMITS, GateLimits
 from orchestrator.wire.schemas import SchemaSet
@@ -31,4 +32,5 @@ class WorkerConfig(Struct, frozen=True):
     breaker: BreakerLimits = DEFAULT_BREAKER
     tombstones_kept_ms: int = DEFAULT_TOMBSTONES_KEPT_MS
     stuck_after_s: float = 60.0
+    registry: Registry | None = None
     wall: WallClock = wall_ms

@@ -28,9 +28,10 @@ from orchestrator.stream.config import WorkerConfig
 from orchestrator.stream.desk import Desk
 from orchestrator.stream.ending import bound_the_stop, on_signals
 from orchestrator.stream.identity import WorkerIdentity
+from orchestrator.stream.registry import Registry, connect
 from orchestrator.stream.restore import DEFAULT_TOMBSTONES_KEPT_MS
 from orchestrator.wire.gate import GateLimits
-from orchestrator.wire.schemas import load_schemas
+from orchestrator.wire.schemas import SchemaSet, load_schemas
 from orchestrator.workspace import Workspace
 
 log = logger(__name__)
@@ -43,6 +44,7 @@ def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
     InvalidTopology, Unreachable, NotAuthenticated, NotAllowed, TopicMismatch, StateLocked, UsageError.
     """
     workspace = Workspace.load(settings.topologies, settings.schemas)
+    schemas = load_schemas(workspace.schemas)
     identity = WorkerIdentity(settings.state_dir, settings.worker_id)
     kafka = client_config(settings)
     desk, advertised = serve_http(settings)
@@ -53,7 +55,7 @@ def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
     return JourneyApp(
         WorkerConfig(
             topology=workspace.topology,
-            schemas=load_schemas(workspace.schemas),
+            schemas=schemas,
             program=f"{workspace.digest}-{SEMANTICS}",
             kafka=kafka,
             identity=identity,
@@ -64,9 +66,17 @@ def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
             breaker=BreakerLimits(settings.breaker_incidents, settings.breaker_window),
             tombstones_kept_ms=_tombstones_kept(kafka, workspace.topology.streams.changelog),
             stuck_after_s=settings.stuck_after_s,
+            registry=registry_of(settings, schemas),
         ),
         desk,
     )
+
+
+def registry_of(settings: Settings, schemas: SchemaSet) -> Registry | None:
+    """Give the schema registry that the settings name, None where they name none. Raises UsageError."""
+    if not settings.registry:
+        return None
+    return Registry(connect(settings.registry), schemas, settings.registry.get("url", ""))
 
 
 def serve_http(settings: Settings) -> tuple[Desk, str]:

@@ -1,0 +1,165 @@
+"""The schema registry as a worker uses it: asked once for each schema that it does not know, never in the loop's thread.
+
+What was found, and what the registry does not have, is kept; so a record costs one look-up in a dictionary, and only where its
+schema is not among the local ones. A registry that is away is no fault of the record: whoever asked has to wait.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from time import monotonic
+from typing import Any, Final
+from uuid import UUID
+
+from orchestrator.errors import Unreachable, UsageError
+from orchestrator.observe import metrics
+from orchestrator.observe.logs import logger
+from orchestrator.wire import framing
+from orchestrator.wire.schemas import EventType, SchemaSet
+from orchestrator.wire.writers import SchemaRefused, writer_of
+
+log = logger(__name__)
+
+TIMEOUT_S: Final = 3.0
+# A schema may be registered a moment before all of a registry's nodes know it.
+_UNKNOWN_RETRIES: Final = 3
+_UNKNOWN_PAUSE_S: Final = 0.3
+_UNKNOWN_FOR_S: Final = 30.0  # so long a schema counts as unknown without the registry being asked again
+_NOT_FOUND: Final = 404
+
+Ref = tuple[str, bytes]  # how a record names its schema: kind, and id or GUID
+
+
+def connect(conf: Mapping[str, str]) -> Any:
+    """Give a client. `conf` has its settings by their own names. Raises UsageError for those that it does not take."""
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+
+    settings: dict[str, Any] = {"timeout": TIMEOUT_S, "max.retries": 1, **conf}
+    for name in ("timeout", "max.retries", "retries.wait.ms", "retries.max.wait.ms"):
+        if name in settings:
+            settings[name] = float(settings[name]) if name == "timeout" else int(settings[name])
+    try:
+        return SchemaRegistryClient(settings)
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"the registry's settings cannot be used: {error}", where="registry.*") from None
+
+
+class Registry:
+    """A SchemaSource with answers fetched beforehand: `missing` and `resolve` are for the loop, `fetch` for another thread."""
+
+    def __init__(self, client: Any, known: SchemaSet, where: str = "") -> None:
+        """`client` is a SchemaRegistryClient, or has its `get_schema` and `get_schema_by_guid`."""
+        self._client = client
+        self._known = known
+        self._where = where
+        self._found: dict[Ref, EventType] = {}
+        self._unknown: dict[Ref, float] = {}  # until when it counts as unknown
+
+    def close(self) -> None:
+        """End the connections."""
+        self._client.close()
+
+    def resolve(self, ref: framing.SchemaRef) -> EventType | None:
+        """Give what was fetched. Never blocks."""
+        return self._found.get((ref.kind, ref.name))
+
+    def missing(self, messages: Iterable[Any]) -> set[Ref]:
+        """Give the schemas that these messages name and that must be fetched before they are handled. Never blocks."""
+        refs = {ref for message in messages if (ref := _named(message)) is not None}
+        now = monotonic()
+        return {ref for ref in refs if ref not in self._found and self._unknown.get(ref, 0.0) < now}
+
+    def fetch(self, refs: Iterable[Ref]) -> None:
+        """Ask for these schemas. Blocks; raises Unreachable where the registry does not answer or makes no sense."""
+        for kind, name in sorted(refs):
+            self._fetch(kind, name)
+
+    def _fetch(self, kind: str, name: bytes) -> None:
+        ref, shown = (kind, name), str(framing.SchemaRef(kind, name, 0))  # type: ignore[arg-type]
+        text = self._text(kind, name)
+        if text is None:
+            log.warning("schema_unknown", schema=shown, next="its records become incidents; they can be redriven")
+            self._unknown[ref] = monotonic() + _UNKNOWN_FOR_S
+            return
+        try:
+            self._found[ref] = writer_of(text, self._known)
+        except SchemaRefused as error:
+            log.warning("schema_refused", schema=shown, why=str(error), next="its records become incidents; they can be redriven")
+            self._unknown[ref] = monotonic() + _UNKNOWN_FOR_S
+
+    def _text(self, kind: str, name: bytes) -> str | None:
+        """Give a schema's text, None where the registry says that it has none, or that it is not Avro."""
+        pause = threading.Event()
+        for _ in range(_UNKNOWN_RETRIES):
+            schema = self._ask(kind, name)
+            if schema is not None:
+                is_avro = (schema.schema_type or "AVRO") == "AVRO" and not schema.references
+                return str(schema.schema_str) if is_avro else ""
+            pause.wait(_UNKNOWN_PAUSE_S)
+        return None
+
+    def _ask(self, kind: str, name: bytes) -> Any:
+        from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+        try:
+            by_guid = kind == "guid"
+            found = self._client.get_schema_by_guid(str(UUID(bytes=name))) if by_guid else self._client.get_schema(_number(name))
+            if found.schema_str:
+                return found
+            why = "its answer has no schema"
+        except SchemaRegistryError as error:
+            if error.http_status_code == _NOT_FOUND:
+                return None
+            why = f"it answers {error.http_status_code}"
+        except Exception as error:  # whatever a client, a proxy or a stranger at that address may do
+            why = type(error).__name__
+        raise Unreachable(
+            f"the schema registry does not help: {why}",
+            where=self._where,
+            next_step="see to the registry, or to registry.url and its credentials; records wait meanwhile",
+        )
+
+
+class Awaited:
+    """Which partitions stand still until the registry answers, and for which schemas."""
+
+    def __init__(self) -> None:
+        self._refs: dict[int, set[Ref]] = {}
+
+    def __contains__(self, partition: int) -> bool:
+        return partition in self._refs
+
+    def __bool__(self) -> bool:
+        return bool(self._refs)
+
+    def add(self, partition: int, refs: set[Ref]) -> None:
+        """Let a partition wait for schemas."""
+        self._refs.setdefault(partition, set()).update(refs)
+        metrics.AWAITING_REGISTRY.set(len(self._refs))
+
+    def refs(self) -> set[Ref]:
+        """Give all schemas that are waited for."""
+        return {ref for refs in self._refs.values() for ref in refs}
+
+    def clear(self) -> None:
+        """Let all partitions go on."""
+        self._refs.clear()
+        metrics.AWAITING_REGISTRY.set(0)
+
+
+def _named(message: Any) -> Ref | None:
+    """Give the id or GUID by which a message names its schema; None for any other."""
+    value = message.value()
+    if value is None:
+        return None
+    headers = message.headers()
+    if headers and (guid := framing.guid_header(headers)) is not None:
+        return "guid", guid
+    if value[:1] == framing.CONFLUENT and len(value) >= framing.CONFLUENT_LENGTH:
+        return "id", value[1 : framing.CONFLUENT_LENGTH]
+    return None
+
+
+def _number(name: bytes) -> int:
+    return int.from_bytes(name, "big")

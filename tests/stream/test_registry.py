@@ -1,0 +1,167 @@
+"""The registry as the worker sees it: what it says is kept, and what it does not say is nobody's fault."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from confluent_kafka import Message
+
+from orchestrator.errors import Unreachable, UsageError
+from orchestrator.operate.contracts import schema_text
+from orchestrator.stream import registry as room
+from orchestrator.stream.registry import Awaited, Registry, connect
+from orchestrator.wire import framing
+from tests.wire.messages import NOW, SCHEMAS
+
+REF = ("id", (7).to_bytes(4, "big"))
+RESOLVED = framing.SchemaRef("id", REF[1], 5)
+
+
+class Stub:
+    """A registry that answers as a test tells it to."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[], tuple[int, Any]] = lambda: (404, {"error_code": 40403, "message": "no such schema"})
+        self.asked = 0
+        stub = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                stub.asked += 1
+                status, found = stub.answer()
+                body = found if isinstance(found, bytes) else json.dumps(found).encode()
+                self.send_response(status)
+                if status in (301, 302, 307):
+                    self.send_header("Location", "http://127.0.0.1:1/elsewhere")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def registry(self, **settings: str) -> Registry:
+        return Registry(connect({"url": self.url, "max.retries": "0", "timeout": "0.5", **settings}), SCHEMAS, self.url)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stub]:
+    monkeypatch.setattr(room, "_UNKNOWN_PAUSE_S", 0.01)
+    made = Stub()
+    yield made
+    made.close()
+
+
+def message(value: bytes | None, headers: Any = None) -> Message:
+    return Message(topic="t", partition=0, offset=0, key=b"c", value=value, headers=headers, timestamp=(1, NOW))
+
+
+def schema() -> str:
+    event = SCHEMAS.get("purchase.made")
+    assert event is not None
+    return schema_text(event)
+
+
+def test_b1_only_what_names_a_registrys_schema_is_asked_for(stub: Stub) -> None:
+    guid = ("__value_schema_id", b"\x01" + bytes(16))
+    asked = stub.registry().missing(
+        [
+            message(None),
+            message(b"\xc3\x01" + bytes(9)),
+            message(b"\x00\x00"),
+            message(b"\x00\x00\x00\x00\x07x"),
+            message(b"x", [guid]),
+        ]
+    )
+    assert asked == {REF, ("guid", bytes(16))}
+
+
+def test_b1_a_schema_is_asked_for_once(stub: Stub) -> None:
+    stub.answer = lambda: (200, {"schema": schema()})
+    registry = stub.registry()
+    assert registry.resolve(RESOLVED) is None, "never blocks"
+    registry.fetch({REF})
+    found = registry.resolve(RESOLVED)
+    assert found is not None
+    assert (found.type, stub.asked) == ("purchase.made", 1)
+    assert registry.missing([message(b"\x00\x00\x00\x00\x07x")]) == set()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param((404, {"error_code": 40403, "message": "none"}), id="unknown"),
+        pytest.param((200, {"schema": '{"type": "record"}'}), id="no Avro"),
+        pytest.param((200, {"schema": '{"type": "object"}', "schemaType": "JSON"}), id="JSON Schema"),
+        pytest.param((200, {"schema": '"string"'}), id="no record"),
+        pytest.param((200, {"schema": "[" * 100_000}), id="nested"),
+    ],
+)
+def test_b1_what_the_registry_does_not_have_or_nobody_should_decode_by_is_unknown_for_a_while(
+    stub: Stub, answer: tuple[int, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub.answer = lambda: answer
+    registry = stub.registry()
+    registry.fetch({REF})
+    assert registry.resolve(RESOLVED) is None
+    assert registry.missing([message(b"\x00\x00\x00\x00\x07x")]) == set()
+    now = time.monotonic()
+    monkeypatch.setattr(room, "monotonic", lambda: now + room._UNKNOWN_FOR_S + 1)
+    assert registry.missing([message(b"\x00\x00\x00\x00\x07x")]) == {REF}, "then it is asked again"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param((500, {"error_code": 500, "message": "secret-of-c1"}), id="500"),
+        pytest.param((503, b"<html>"), id="503"),
+        pytest.param((401, {"error_code": 401, "message": "who?"}), id="401"),
+        pytest.param((302, b""), id="redirect"),
+        pytest.param((200, b"not json"), id="garbage"),
+        pytest.param((200, {"nothing": 1}), id="no schema in it"),
+    ],
+)
+def test_b1_a_registry_that_does_not_help_is_no_fault_of_the_record(stub: Stub, answer: tuple[int, Any]) -> None:
+    stub.answer = lambda: answer
+    registry = stub.registry()
+    with pytest.raises(Unreachable) as caught:
+        registry.fetch({REF})
+    assert "secret" not in str(caught.value)
+    assert registry.missing([message(b"\x00\x00\x00\x00\x07x")]) == {REF}
+
+
+def test_b1_neither_is_one_that_is_slow_or_away(stub: Stub) -> None:
+    stub.answer = lambda: (time.sleep(3), (200, {"schema": schema()}))[1]
+    with pytest.raises(Unreachable):
+        stub.registry().fetch({REF})
+    with pytest.raises(Unreachable):
+        Registry(connect({"url": "http://127.0.0.1:1", "max.retries": "0"}), SCHEMAS).fetch({REF})
+
+
+def test_settings_that_the_client_does_not_take_are_the_users_fault() -> None:
+    with pytest.raises(UsageError):
+        connect({"url": "http://127.0.0.1:1", "no.such.setting": "x"})
+
+
+def test_partitions_that_wait_all_go_on_together() -> None:
+    awaited = Awaited()
+    assert not awaited
+    awaited.add(3, {REF})
+    awaited.add(3, {("guid", b"x")})
+    assert (3 in awaited, 2 in awaited, awaited.refs()) == (True, False, {REF, ("guid", b"x")})
+    awaited.clear()
+    assert not awaited
