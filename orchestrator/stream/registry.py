@@ -6,8 +6,10 @@ schema is not among the local ones. A registry that is away is no fault of the r
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
@@ -15,6 +17,7 @@ from uuid import UUID
 from orchestrator.errors import Unreachable, UsageError
 from orchestrator.observe import metrics
 from orchestrator.observe.logs import logger
+from orchestrator.stream.blocks import Block
 from orchestrator.wire import framing
 from orchestrator.wire.schemas import EventType, SchemaSet
 from orchestrator.wire.writers import SchemaRefused, writer_of
@@ -121,31 +124,61 @@ class Registry:
         )
 
 
-class Awaited:
-    """Which partitions stand still until the registry answers, and for which schemas."""
+class SchemaKeeper:
+    """Sees to it that the schemas of records at hand are known; where the registry is away, their partitions stand still.
 
-    def __init__(self) -> None:
-        self._refs: dict[int, set[Ref]] = {}
+    For the worker's loop; without a registry it has nothing to do.
+    """
+
+    def __init__(self, registry: Registry | None) -> None:
+        self._registry = registry
+        self._thread = ThreadPoolExecutor(1, "registry")
+        self._awaited: dict[int, set[Ref]] = {}
 
     def __contains__(self, partition: int) -> bool:
-        return partition in self._refs
+        """Tell whether a partition stands still."""
+        return partition in self._awaited
 
-    def __bool__(self) -> bool:
-        return bool(self._refs)
+    async def know(self, inbox: Iterable[Block]) -> bool:
+        """Fetch what these blocks name. False where one cannot be had, and its partition has to stand still from now on."""
+        registry = self._registry
+        for block in tuple(inbox) if registry is not None else ():
+            missing = registry.missing(block) if registry is not None and not block.has_schemas else set()
+            try:
+                await self._fetch(missing)
+            except Unreachable as error:
+                log.error("registry_away", partition=block.partition, why=error.what, next=error.next_step)
+                self._awaited.setdefault(block.partition, set()).update(missing)
+                metrics.AWAITING_REGISTRY.set(len(self._awaited))
+                return False
+            block.has_schemas = True
+        return True
 
-    def add(self, partition: int, refs: set[Ref]) -> None:
-        """Let a partition wait for schemas."""
-        self._refs.setdefault(partition, set()).update(refs)
-        metrics.AWAITING_REGISTRY.set(len(self._refs))
+    async def came(self) -> bool:
+        """Ask again for what partitions wait for, if any does; tell whether all of it is there now."""
+        if not self._awaited:
+            return False
+        try:
+            await self._fetch({ref for refs in self._awaited.values() for ref in refs})
+        except Unreachable:
+            return False
+        log.info("registry_back")
+        return True
 
-    def refs(self) -> set[Ref]:
-        """Give all schemas that are waited for."""
-        return {ref for refs in self._refs.values() for ref in refs}
+    async def _fetch(self, refs: set[Ref]) -> None:
+        if refs and self._registry is not None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._registry.fetch, refs)
 
-    def clear(self) -> None:
+    def forget(self) -> None:
         """Let all partitions go on."""
-        self._refs.clear()
+        self._awaited.clear()
         metrics.AWAITING_REGISTRY.set(0)
+
+    def close(self) -> None:
+        """End the connections."""
+        if self._registry is not None:
+            self._thread.submit(self._registry.close)
+        self._thread.shutdown(wait=False)
 
 
 def _named(message: Any) -> Ref | None:

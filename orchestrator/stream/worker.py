@@ -13,7 +13,6 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from fractions import Fraction
 from threading import Thread
 from time import monotonic, sleep
@@ -46,7 +45,7 @@ from orchestrator.stream.failpoints import Failpoint, reach
 from orchestrator.stream.outbox import Outbox
 from orchestrator.stream.partition import Partition, Parts
 from orchestrator.stream.quarantine import Quarantine
-from orchestrator.stream.registry import Awaited
+from orchestrator.stream.registry import SchemaKeeper
 from orchestrator.stream.restore import Source, open_all
 from orchestrator.stream.stops import LOOK_EVERY_S, Stops
 from orchestrator.stream.trial import Brief, schemas_of
@@ -89,8 +88,7 @@ class JourneyWorker(Service):
         self._producer = TransactionalProducer(self._producer_config(), streams.changelog, lambda: self._is_stopping)
         self._commit_thread = ThreadPoolExecutor(1, "commit")
         self._restore_thread = ThreadPoolExecutor(1, "restore")
-        self._registry_thread = ThreadPoolExecutor(1, "registry")
-        self._awaited = Awaited()
+        self._schemas = SchemaKeeper(config.registry)
         self._partitions: dict[int, Partition] = {}
         self._inbox: deque[Block] = deque()
         self._wake = asyncio.Event()
@@ -128,9 +126,7 @@ class JourneyWorker(Service):
         await self._in(self._commit_thread, self._producer.close)
         self._commit_thread.shutdown(wait=False)
         self._restore_thread.shutdown(wait=False)
-        if self.config.registry is not None:
-            self._registry_thread.submit(self.config.registry.close)
-        self._registry_thread.shutdown(wait=False)
+        self._schemas.close()
         if self._watchdog is not None:
             self._watchdog.stop()
 
@@ -227,7 +223,7 @@ class JourneyWorker(Service):
     def _let_go(self) -> list[int]:
         """Close the stores and forget what is on its way; give the numbers of the partitions."""
         self._inbox.clear()
-        self._awaited.clear()
+        self._schemas.forget()
         self._outbox.dropped()
         partitions, self._partitions, self.is_ready = self._partitions, {}, False
         for partition in partitions.values():
@@ -312,7 +308,7 @@ class JourneyWorker(Service):
         offsets: dict[TP, int] = {}
         for number, partition in self._partitions.items():
             partition.clock.lose_sight()
-            if not partition.breaker.is_open and number not in self._awaited:
+            if not partition.breaker.is_open and number not in self._schemas:
                 offsets |= {TP(topic, number): offset for topic, offset in partition.next_offsets.items()}
         self.app.consumer.read_from(offsets)
 
@@ -324,6 +320,15 @@ class JourneyWorker(Service):
             waiting = [p for p in self._partitions.values() if p.breaker.is_open and p.breaker.tripped is None]
             if waiting:
                 await self._release(waiting)
+
+    @Service.task
+    async def _watch_registry(self) -> None:
+        while not self.should_stop:
+            await self.sleep(LOOK_EVERY_S)
+            if await self._schemas.came():
+                async with self._turn_lock:
+                    self._schemas.forget()
+                    self._read_again()
 
     async def _release(self, waiting: list[Partition]) -> None:
         """Let partitions go on that an operator has released."""
@@ -362,7 +367,8 @@ class JourneyWorker(Service):
     async def _cycle(self) -> None:
         started, handled = monotonic(), 0
         while True:
-            await self._know_schemas()
+            if not await self._schemas.know(self._inbox):
+                self._read_again()  # of the others only
             await self._try_suspects()
             worked = self._handle_blocks()
             # In a backlog of records, one batch of timers a cycle: a customer's own fire before its records in any case (T3).
@@ -377,36 +383,6 @@ class JourneyWorker(Service):
             reach(Failpoint.ENGINE_DONE)
             await self._commit(touched)
             metrics.CYCLE.observe(monotonic() - started)
-
-    async def _know_schemas(self) -> None:
-        """Fetch the schemas that records at hand name; where the registry is away, their partition stands still."""
-        registry = self.config.registry
-        for block in tuple(self._inbox) if registry is not None else ():
-            missing = registry.missing(block) if registry is not None and not block.has_schemas else set()
-            try:
-                if missing and registry is not None:
-                    await self._in(self._registry_thread, registry.fetch, missing)
-            except Unreachable as error:
-                log.error("registry_away", partition=block.partition, why=error.what, next=error.next_step)
-                self._awaited.add(block.partition, missing)
-                self._read_again()  # of the others only
-                return
-            block.has_schemas = True
-
-    @Service.task
-    async def _watch_registry(self) -> None:
-        """Let partitions go on whose schemas the registry gives again."""
-        while not self.should_stop:
-            await self.sleep(LOOK_EVERY_S)
-            if not self._awaited or self.config.registry is None:
-                continue
-            with suppress(Unreachable):
-                await self._in(self._registry_thread, self.config.registry.fetch, self._awaited.refs())
-                async with self._turn_lock:
-                    self._awaited.clear()
-                    log.info("registry_back")
-                    if self._partitions:
-                        self._read_again()
 
     async def _try_suspects(self) -> None:
         """Let records that processes died at be handled by another process first; the loop goes on meanwhile."""

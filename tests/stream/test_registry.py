@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import json
 import threading
@@ -15,7 +16,8 @@ from confluent_kafka import Message
 from orchestrator.errors import Unreachable, UsageError
 from orchestrator.operate.contracts import schema_text
 from orchestrator.stream import registry as room
-from orchestrator.stream.registry import Awaited, Registry, connect
+from orchestrator.stream.blocks import Block
+from orchestrator.stream.registry import Registry, SchemaKeeper, connect
 from orchestrator.wire import framing
 from tests.wire.messages import NOW, SCHEMAS
 
@@ -157,11 +159,31 @@ def test_settings_that_the_client_does_not_take_are_the_users_fault() -> None:
         connect({"url": "http://127.0.0.1:1", "no.such.setting": "x"})
 
 
-def test_partitions_that_wait_all_go_on_together() -> None:
-    awaited = Awaited()
-    assert not awaited
-    awaited.add(3, {REF})
-    awaited.add(3, {("guid", b"x")})
-    assert (3 in awaited, 2 in awaited, awaited.refs()) == (True, False, {REF, ("guid", b"x")})
-    awaited.clear()
-    assert not awaited
+def test_b1_partitions_wait_for_the_registry_and_all_go_on_together(stub: Stub) -> None:
+    stub.answer = lambda: (503, b"")
+    keeper = SchemaKeeper(stub.registry())
+    waits, other = Block("t", 3, 1), Block("t", 2, 1)
+    waits.append(message(b"\x00\x00\x00\x00\x07x"))
+    other.append(message(b"\xc3\x01" + bytes(9)))
+
+    async def story() -> None:
+        assert not await keeper.came(), "nothing is waited for"
+        assert not await keeper.know([other, waits])
+        assert (3 in keeper, 2 in keeper, other.has_schemas, waits.has_schemas) == (True, False, True, False)
+        assert not await keeper.came()
+        stub.answer = lambda: (200, {"schema": schema()})
+        assert await keeper.came()
+        keeper.forget()
+        assert 3 not in keeper
+        assert await keeper.know([waits])
+        keeper.close()
+
+    asyncio.run(story())
+
+
+def test_b1_without_a_registry_there_is_nothing_to_know() -> None:
+    keeper = SchemaKeeper(None)
+    block = Block("t", 3, 1)
+    block.append(message(b"\x00\x00\x00\x00\x07x"))
+    assert asyncio.run(keeper.know([block]))
+    keeper.close()
