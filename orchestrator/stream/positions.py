@@ -6,13 +6,15 @@ forgets them, the journal cannot. A partition that none of them knows starts at 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from msgspec import Struct
 
+from orchestrator import kafka
 from orchestrator.errors import PositionLost, Unreachable
+from orchestrator.language.model import Streams
 from orchestrator.wire.journal import JournalRecord, chain_of, decode_journal
 
 _TIMEOUT_S: Final = 15
@@ -90,6 +92,21 @@ def journal_tail(consumer: Consumer, topic: str, partition: int) -> Committed | 
             break
         reach *= 8  # only transaction markers so far
     return None
+
+
+def last_cycle(client: Mapping[str, Any], streams: Streams, topics: Sequence[str], partition: int) -> Committed | None:
+    """Ask Kafka for the last cycle of a partition. Blocks; raises Unreachable."""
+    consumer = kafka.consumer(
+        {
+            **client, "group.id": streams.app, "enable.auto.commit": False, "isolation.level": "read_committed",
+            "enable.partition.eof": True, "auto.offset.reset": "error",
+        }
+    )  # fmt: skip
+    try:
+        found = committed(consumer, topics, partition)
+        return found if found is not None and found.cycle else journal_tail(consumer, streams.journal, partition)
+    finally:
+        consumer.close()
 
 
 def _journal_record(value: bytes, where: str) -> JournalRecord:

@@ -6,11 +6,12 @@ have answered for `GONE_AFTER_S` on end, have known other topics each time, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from time import monotonic
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
+from faust.types import TP
 
 from orchestrator import kafka
 from orchestrator.errors import TopicMismatch
@@ -72,3 +73,23 @@ class SourceWatch:
                 next_step="orchestrator topics create makes it anew, empty; a worker that had read of it then finds its position "
                 "gone (ORC-006), and begins anew only under another app name in streams.yaml",
             )
+
+
+def check_together(topics: Sequence[str], partitions: int, assigned: Set[TP]) -> None:
+    """Raise TopicMismatch where the partitions that are assigned are not the same of all source topics, or too many."""
+    numbers = sorted({tp.partition for tp in assigned})
+    apart = [TP(topic, n) for topic in topics for n in numbers if TP(topic, n) not in assigned]
+    added = [n for n in numbers if n >= partitions]
+    if added:
+        raise TopicMismatch(
+            f"the source topics have more than the {partitions} partitions of streams.yaml; producers spread "
+            "customers over all of them, so that one customer's records now come in several",
+            where=f"partition {added[0]}",
+            next_step="stop the producers; begin anew with topics of another count under another app name in streams.yaml",
+        )
+    if apart:
+        raise TopicMismatch(
+            "the source topics are not co-partitioned",
+            where=f"{apart[0].topic}/{apart[0].partition}",
+            next_step="give all of them the partition count of streams.yaml: orchestrator topics create",
+        )

@@ -22,9 +22,8 @@ from confluent_kafka import TopicPartition
 from faust.types import TP
 from mode import Service
 
-from orchestrator import kafka
 from orchestrator.engine.engine import Engine
-from orchestrator.errors import StoreDamaged, TopicMismatch, Unreachable, WorkerFenced
+from orchestrator.errors import StoreDamaged, Unreachable, WorkerFenced
 from orchestrator.observe import metrics
 from orchestrator.observe.logs import logger
 from orchestrator.stream import positions
@@ -47,6 +46,7 @@ from orchestrator.stream.partition import Partition, Parts
 from orchestrator.stream.quarantine import Quarantine
 from orchestrator.stream.registry import SchemaKeeper
 from orchestrator.stream.restore import Source, open_all
+from orchestrator.stream.sources import check_together
 from orchestrator.stream.stops import LOOK_EVERY_S, Stops
 from orchestrator.stream.trial import Brief, schemas_of
 from orchestrator.stream.watchdog import Watchdog
@@ -158,7 +158,7 @@ class JourneyWorker(Service):
             self.app.consumer.sources.suspect()
             return
         try:
-            self._check_together(assigned, numbers)
+            check_together(self.topics, self._parts.partitions, assigned)
             await self._in(self._commit_thread, self._producer.open_if_closed)
             opened = await self._in(self._restore_thread, self._restore, numbers)
             reach(Failpoint.OPENED)
@@ -173,23 +173,6 @@ class JourneyWorker(Service):
         self._partitions, self.is_ready = opened, True
         self._read_again()
         log.info("worker_ready", partitions=numbers, worker=self.config.identity.id)
-
-    def _check_together(self, assigned: set[TP], numbers: list[int]) -> None:
-        apart = [TP(topic, n) for topic in self.topics for n in numbers if TP(topic, n) not in assigned]
-        added = [n for n in numbers if n >= self._parts.partitions]
-        if added:
-            raise TopicMismatch(
-                f"the source topics have more than the {self._parts.partitions} partitions of streams.yaml; producers spread "
-                "customers over all of them, so that one customer's records now come in several",
-                where=f"partition {added[0]}",
-                next_step="stop the producers; begin anew with topics of another count under another app name in streams.yaml",
-            )
-        if apart:
-            raise TopicMismatch(
-                "the source topics are not co-partitioned",
-                where=f"{apart[0].topic}/{apart[0].partition}",
-                next_step="give all of them the partition count of streams.yaml: orchestrator topics create",
-            )
 
     def _restore(self, numbers: list[int]) -> dict[int, Partition]:
         streams = self.config.topology.streams
@@ -477,19 +460,7 @@ class JourneyWorker(Service):
 
     def _last_cycle(self, number: int) -> positions.Committed | None:
         """Ask Kafka for the last cycle of a partition. Raises Unreachable."""
-        consumer = kafka.consumer(
-            {
-                **self.config.kafka, "group.id": self.config.topology.streams.app, "enable.auto.commit": False,
-                "isolation.level": "read_committed", "enable.partition.eof": True, "auto.offset.reset": "error",
-            }
-        )  # fmt: skip
-        try:
-            found = positions.committed(consumer, self.topics, number)
-            if found is not None and found.cycle:
-                return found
-            return positions.journal_tail(consumer, self.config.topology.streams.journal, number)
-        finally:
-            consumer.close()
+        return positions.last_cycle(self.config.kafka, self.config.topology.streams, self.topics, number)
 
     def _drop(self, touched: list[Partition], commit: Commit) -> None:
         self._outbox.dropped()
