@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     breaker_incidents: int = Field(100, ge=0, description="More records than this becoming incidents stop a partition; 0: never.")
     breaker_window: int = Field(1_000, ge=1, description="Among how many records in a row they are counted.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
+    log_key_file: Path | None = Field(
+        None, description="File whose content keys the customers' hashes in logs, one for all processes. [random, each its own]"
+    )
     log_format: str = Field("auto", pattern="^(auto|json|text)$", description="json, text, or by whether it is a terminal.")
 
     @classmethod

@@ -51,7 +51,7 @@ def ledger(
 
     from orchestrator import kafka
     from orchestrator.names import ExitCode
-    from orchestrator.observe import metrics
+    from orchestrator.observe import logs, metrics
     from orchestrator.operate.sight.ledger import Ledger
     from orchestrator.operate.wiring import load_wiring
     from orchestrator.settings import client_config
@@ -62,6 +62,7 @@ def ledger(
         config, assignments, topologies=topologies, schemas=schemas, bootstrap_server=bootstrap_server
     )
     wiring, conf = load_wiring(settings.topologies), client_config(settings)
+    logs.use_key_of(settings.log_key_file)
     if watch and settings.metrics_address:
         metrics.serve(settings.metrics_address)
     kafka.wait_for_broker(conf, settings.connect_timeout_s, common.say)

@@ -115,9 +115,19 @@ def inspect(
         common.say(f"Nothing is kept of this customer (asked: {found.source}).")
     else:
         typer.echo(_tree(found.value))
-        common.say(f"from {found.source}")
+        common.say(f"from {found.source}{_known_in_logs(settings, customer)}")
     if found.value is None:
         raise typer.Exit(ExitCode.NO)
+
+
+def _known_in_logs(settings: Settings, customer: str) -> str:
+    """How logs name the customer, where all processes hash with one key."""
+    from orchestrator.observe import logs
+
+    if settings.log_key_file is None:
+        return ""
+    logs.use_key_of(settings.log_key_file)
+    return f"; logs call this customer {logs.customer_ref(customer)}"
 
 
 def _tree(document: dict[str, Any]) -> str:

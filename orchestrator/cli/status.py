@@ -28,6 +28,7 @@ def register(app: typer.Typer) -> None:
 def status(
     watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")] = False,
     every: Annotated[float, typer.Option("--every", min=0.5, metavar="SECONDS", help="How often, with --watch.")] = 5.0,
+    late: Annotated[bool, typer.Option("--overdue", help="List customers whose timer should have fired, as hashes.")] = False,
     json: common.AsJson = False,
     topologies: common.Topologies = None,
     bootstrap_server: common.BootstrapServer = None,
@@ -45,13 +46,16 @@ def status(
     from orchestrator import kafka
     from orchestrator.names import ExitCode
     from orchestrator.operate.sight.asking import asker
-    from orchestrator.operate.sight.standing import standing
+    from orchestrator.operate.sight.standing import overdue, standing
     from orchestrator.operate.wiring import load_wiring
     from orchestrator.settings import client_config
 
     settings = common.load_settings(config, assignments, topologies=topologies, bootstrap_server=bootstrap_server)
     streams, asks, conf = load_wiring(settings.topologies).streams, asker(settings), client_config(settings)
     kafka.wait_for_broker(conf, settings.connect_timeout_s, common.say)
+    if late:
+        _print_overdue(overdue(conf, streams, asks), json=json)
+        return
     while True:
         found = standing(conf, streams, asks)
         _print(found, json=json, clear=watch and sys.stdout.isatty())
@@ -79,3 +83,13 @@ def _print(found: Standing, *, json: bool, clear: bool) -> None:
         lines += ["", *common.table(screen.PARTITION_HEAD, troubled, width=80)]
     below = list(screen.tail(found))
     typer.echo((CLEAR if clear else "") + "\n".join([*lines, *([""] if below else []), *below]))
+
+
+def _print_overdue(found: list[dict[str, Any]], *, json: bool) -> None:
+    if json:
+        common.print_json({"overdue": found})
+    elif found:
+        rows = [(each["due"], each["partition"], each["worker"], each["customer"]) for each in found]
+        common.print_table(("DUE", "PARTITION", "WORKER", "CUSTOMER"), rows)
+    else:
+        common.say("Nobody is overdue.")

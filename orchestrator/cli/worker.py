@@ -54,4 +54,5 @@ def worker(
     )
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not sys.stderr.isatty())
     logs.setup(json=as_json, level=settings.log_level)
+    logs.use_key_of(settings.log_key_file)
     run(make_app(settings, lambda line: typer.echo(line, err=True)))

@@ -15,6 +15,7 @@ import logging
 import os
 import secrets
 import sys
+from pathlib import Path
 from typing import Any, Final, TextIO
 
 import structlog
@@ -60,6 +61,17 @@ def setup(*, json: bool, level: str = "info", reference_key: bytes | None = None
         library.handlers.clear()
         library.propagate = True
         library.setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+
+
+def use_key_of(path: Path | None) -> None:
+    """Key the hashes of customers with a file's content, so that all processes that have it give the same. Raises UsageError."""
+    global _reference_key
+    if path is None:
+        return
+    try:
+        _reference_key = hashlib.blake2b(path.read_bytes().strip(), digest_size=32).digest()
+    except OSError as error:
+        raise UsageError(f"the key of the logs cannot be read: {error.strerror}", where=str(path)) from None
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:

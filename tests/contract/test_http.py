@@ -42,7 +42,11 @@ def with_http(folder: Path) -> dict[str, str]:
     """The settings of a worker that serves on a free port."""
     access = folder / "access"
     access.write_text(f"reader read token:{READ}\nrevealer read,reveal token:{REVEAL}\n")
-    return {"ORCHESTRATOR_HTTP_ADDRESS": "127.0.0.1:0", "ORCHESTRATOR_HTTP_ACCESS_FILE": str(access)}
+    (folder / "log-key").write_text("a key of the test's own")
+    return {
+        "ORCHESTRATOR_HTTP_ADDRESS": "127.0.0.1:0", "ORCHESTRATOR_HTTP_ACCESS_FILE": str(access),
+        "ORCHESTRATOR_LOG_KEY_FILE": str(folder / "log-key"),
+    }  # fmt: skip
 
 
 def counted(page: str, name: str, **labels: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ class Fleet:
             (folder / name).write_text(f"{token}\n")
         self.said: list[str] = []  # by commands that were not asked to reveal
 
-    def run(self, *arguments: str, token: str = "read", code: int | None = 0) -> str:
+    def run(self, *arguments: str, token: str = "read", code: int | None = 0, both: bool = False) -> str:
         """Run a command in this process, which spares the start of one; give what it prints, or else says. `code` None: any."""
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -97,7 +98,7 @@ class Fleet:
         if "--reveal" not in arguments:
             asked = arguments[1] if len(arguments) > 1 else ""
             self.said += [err.getvalue(), out.getvalue().replace(f'"customer":"{asked}"', "")]
-        return out.getvalue() or err.getvalue()
+        return out.getvalue() + err.getvalue() if both else out.getvalue() or err.getvalue()
 
     def json(self, *arguments: str, **options: Any) -> Any:
         return json.loads(self.run(*arguments, "--json", **options))
@@ -193,6 +194,9 @@ def _what_is_known(fleet: Fleet) -> None:
     logs = "".join(worker.log.read_text() for worker in fleet.workers.values())
     assert logs.count('"customer_revealed"') == 2  # `why` and `inspect`
     assert logs.count('"caller": "revealer"') == 2
+    key = ("--set", f"log_key_file={fleet.folder / 'log-key'}")
+    (name,) = re.findall(r"logs call this customer (\w{16})", fleet.run("inspect", BOB, *key, both=True))
+    assert logs.count(f'"customer": "{name}"') == 1  # `inspect --reveal`; the other was about ANN
 
 
 def _how_things_stand(fleet: Fleet) -> None:
@@ -202,6 +206,7 @@ def _how_things_stand(fleet: Fleet) -> None:
     assert [part["lag"] for part in told["partitions"]] == [0] * PARTITIONS
     assert told["incidents"] == {"no_value": 1, "not_avro": 2, "unknown_schema": 1}
     assert told["well"]
+    assert "Nobody is overdue." in fleet.run("status", "--overdue")
     text = fleet.run("status")
     assert max(map(len, text.splitlines())) <= 80
     assert "3 workers" in text

@@ -6,7 +6,10 @@ import pytest
 
 from orchestrator.engine.engine import NEVER, next_due
 from orchestrator.errors import PositionLost
+from orchestrator.observe import tally
 from orchestrator.stream import partition as partition_module
+from orchestrator.stream.clock import TIMER_GRACE_MS
+from orchestrator.stream.lateness import LATE_MS
 from orchestrator.stream.positions import metadata_of
 from orchestrator.wire.actions import decode_action
 from orchestrator.wire.journal import Run, chain_of
@@ -254,3 +257,34 @@ def test_t6_a_stale_hint_fires_nothing_and_is_gone_afterwards(bench: Bench) -> N
     records = bench.commit()
     assert _templates(records) == []
     assert bench.store.due((0, b""), NEVER, 10) == [(START + 60 * DAY, b"c1")]
+
+
+def test_who_is_overdue_is_seen_from_the_wall(bench: Bench) -> None:
+    bench.partition.handle(block(purchase("c1", START, 0), purchase("c2", START + DAY, 1)), bench.outbox)
+    bench.commit()
+    bench.now = START + 60 * DAY + TIMER_GRACE_MS + LATE_MS
+    assert bench.partition.overdue(10) == []
+    bench.now += 1
+    assert bench.partition.overdue(10) == [(START + 60 * DAY, b"c1")]
+    bench.now += DAY
+    assert [customer for _, customer in bench.partition.overdue(10)] == [b"c1", b"c2"]
+    assert len(bench.partition.overdue(1)) == 1
+
+
+def test_what_is_dropped_and_done_again_is_counted_once(bench: Bench) -> None:
+    def entries() -> int:
+        return tally.totals("journey_entries").get(("winback", "1"), 0)
+
+    before = entries()
+    bench.partition.handle(block(purchase("c1", START, 0), raw(b"\xff", b"c9", START, 1)), bench.outbox)
+    bench.outbox.dropped()
+    bench.partition.dropped()
+    assert entries() == before
+    incidents = tally.totals("incidents").copy()
+    bench.partition.handle(block(purchase("c1", START, 0), raw(b"\xff", b"c9", START, 1)), bench.outbox)
+    bench.commit()
+    bench.outbox.landed()
+    assert entries() == before + 1
+    assert sum(tally.totals("incidents").values()) == sum(incidents.values()) + 1
+    bench.outbox.landed()
+    assert entries() == before + 1

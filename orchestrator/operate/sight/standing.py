@@ -16,7 +16,7 @@ from orchestrator.language.model import Streams
 from orchestrator.operate import partitions
 from orchestrator.operate.sight.asking import Asker
 from orchestrator.operate.sight.owners import Owner, group_of
-from orchestrator.stream.desk import STATUS
+from orchestrator.stream.desk import OVERDUE, STATUS
 
 _ASK_S: Final = 10.0
 _LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -90,6 +90,16 @@ def standing(conf: Mapping[str, Any], streams: Streams, asker: Asker) -> Standin
         parked=sum(incidents.get(reason, 0) for reason in PARKING),
         programs=tuple(sorted({each["program"] for each in says})),
     )
+
+
+def overdue(conf: Mapping[str, Any], streams: Streams, asker: Asker) -> list[dict[str, Any]]:
+    """List up to 100 customers a worker whose timer should have fired, as hashes; the longest overdue first.
+
+    Blocks; raises Unreachable where a worker does not answer, WorkerRefuses.
+    """
+    owners = [each for each in group_of(conf, streams.app).owners if each.address]
+    found = [one | {"worker": owner.worker} for owner in owners for one in asker.ask(owner.address, OVERDUE)["overdue"]]
+    return sorted(found, key=lambda each: str(each["due"]))
 
 
 def _asked(owner: Owner, asker: Asker) -> WorkerStanding:
