@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import os
+import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -94,7 +95,13 @@ def serve_http(settings: Settings) -> tuple[Desk, str]:
         tls = http.Tls(settings.http_certificate, settings.http_key or settings.http_certificate, settings.http_client_ca)
     callers = load_callers(settings.http_access_file) if settings.http_access_file is not None else ()
     bound = http.serve(settings.http_address, desk.routes(), http.Access(callers, tls))
-    return desk, settings.advertised or bound
+    return desk, settings.advertised or _reachable(bound)
+
+
+def _reachable(bound: str) -> str:
+    """Give the address that others may use: nobody reaches "all addresses of this host", so its name takes their place."""
+    host, _, port = bound.rpartition(":")
+    return f"{socket.gethostname()}:{port}" if host.strip("[]") in {"0.0.0.0", "::"} else bound  # noqa: S104
 
 
 def app_from_environment() -> JourneyApp:
