@@ -22,7 +22,7 @@ from orchestrator.language.model import Streams
 _TIMEOUT_S: Final = 15.0
 _STALLED_S: Final = 60.0
 _BATCH: Final = 5_000
-_POLL_S: Final = 0.2
+_POLL_S: Final = 0.05  # of each partition that is read, the last wait is in vain
 _READING: Final[Mapping[str, Any]] = {
     "group.id": "orchestrator-reader",  # librdkafka demands one; no group is joined by assign
     "enable.auto.commit": False,
