@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -85,9 +84,7 @@ def _print(found: Account, *, json: bool, reveal: bool) -> None:
         common.print_json(_plain(found, reveal=reveal))
         return
     rows = [_row("/".join(filter(None, place[:2])), place[2], sums) for place, sums in found.sums.items()]
-    common_rows = [*rows, _row("the whole", "", found.whole)]
-    width = 80 if not sys.stdout.isatty() else None
-    for line in common.table(HEAD, common_rows, width=width or 80):
+    for line in common.table(HEAD, [*rows, _row("the whole", "", found.whole)], width=80):
         typer.echo(line)
     typer.echo(f"acknowledged: {_counts(found.whole.acknowledged)}; suppressed: {_counts(found.whole.suppressed)}")
     if found.without_cycles:

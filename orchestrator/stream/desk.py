@@ -143,7 +143,7 @@ class Desk:
         """List whose timers should have fired, the longest overdue first, under the hashes that the log has, too."""
         try:
             found = self.ask(lambda: {number: each.overdue(MOST_OVERDUE) for number, each in self._worker.partitions.items()})
-        except (TimeoutError, AttributeError):
+        except TimeoutError:
             return _busy()
         listed = [
             {"partition": number, "customer": customer_ref(customer.decode()), "due": instant(due)}

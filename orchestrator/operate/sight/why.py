@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.engine.portrait import MASK, instant
 from orchestrator.language.model import Journey, Topology
@@ -121,7 +122,7 @@ def told(
         one = _told(handling, decision, topology, payloads, question)
         # What would have to change is asked of now, so of the last word about a journey, and of what was refused.
         is_asked = decision["kind"] in (Kind.ENTRY_REFUSED, Kind.ACTION_SUPPRESSED) or latest[decision["journey"]] == index
-        found.append(one if is_asked else Told(**{n: getattr(one, n) for n in one.__struct_fields__ if n != "change"}))
+        found.append(one if is_asked else replace(one, change=""))
     return found
 
 
