@@ -222,6 +222,13 @@ def _while_an_owner_dies(fleet: Fleet) -> None:
     assert during["from"] != f"worker {dying}"
     fleet.stage.wait_until("another has it", lambda: fleet.owner(BOB) not in ("", dying))
     assert fleet.json("inspect", BOB)["document"] == before["document"]
+    fleet.workers[dying] = fleet.stage.worker(dying, **with_http(fleet.folder))
+    asked = 0
+    while fleet.owner(BOB) != dying:  # through the whole rebalance that gives it back
+        assert fleet.json("inspect", BOB)["document"] == before["document"]
+        asked += 1
+        assert asked < 300
+    assert fleet.json("inspect", BOB)["document"] == before["document"]
 
 
 def _the_books(fleet: Fleet) -> None:

@@ -36,7 +36,7 @@ def tail(found: Standing) -> Iterator[str]:
             "Incidents since the workers began: ", [f"{reason} {n:,}" for reason, n in sorted(found.incidents.items())]
         )
     if found.parked:
-        yield f"Of these {found.parked:,} left an instance parked, until it is redriven or exits."
+        yield f"Of these {found.parked:,} may have left an instance parked: orchestrator parked list"
     silent = [f"{each.worker} {each.silent}" for each in found.workers if each.silent]
     if silent:
         yield from _wrapped("Unknown: ", silent)
