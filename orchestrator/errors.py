@@ -14,7 +14,10 @@
     │   ├── NotAllowed           ORC-014  exit 4  Kafka does not let this principal do what the worker must do
     │   ├── OperationRefused     ORC-021  exit 4  the worker did not do what an operator asked for
     │   ├── NotAuthenticated     ORC-080  exit 4  Kafka refuses the password, token or certificate, or its own is not trusted
-    │   └── WorkerRefuses        ORC-050  exit 4  a worker does not answer to this token or certificate over HTTP
+    │   ├── WorkerRefuses        ORC-050  exit 4  a worker does not answer to this token or certificate over HTTP
+    │   ├── ProgramUnknown       ORC-040  exit 4  the journal names a program that is not at hand
+    │   ├── HistoryGone          ORC-041  exit 4  the log no longer reaches back to where a replay begins
+    │   └── FolderTaken          ORC-042  exit 4  a folder holds the work of another replay
     ├── StoreDamaged             ORC-008  exit 1  a local store cannot be trusted; it is rebuilt from the changelog
     ├── WorkerFenced             ORC-009  exit 1  a second worker with the same id lives; this one dropped its work
     ├── BrokenInput              ORC-010  exit 1  a file of events has lines that are no events; the lines were printed
@@ -134,6 +137,24 @@ class WorkerRefuses(RefusedByState):
     """A worker shows no state over HTTP to whoever asked: the token or certificate is absent, unknown, or lacks the right."""
 
     code = "ORC-050"
+
+
+class ProgramUnknown(RefusedByState):
+    """The journal says that a cycle was handled by a program whose files are not at hand."""
+
+    code = "ORC-040"
+
+
+class HistoryGone(RefusedByState):
+    """The journal or the events from which a replay must begin were deleted or compacted."""
+
+    code = "ORC-041"
+
+
+class FolderTaken(RefusedByState):
+    """The folder to write to has the work of another replay in it."""
+
+    code = "ORC-042"
 
 
 class StoreDamaged(OrchestratorError):

@@ -27,6 +27,7 @@ GROUPS: Final = (
     "schemas",
     "fmt",
     "simulate",
+    "replay",
     "topics",
     "worker",
     "partitions",

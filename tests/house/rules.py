@@ -46,7 +46,6 @@ LATER: Final = {
     "V5": "rolling entries back to an earlier version",
     "F2": "exporting what is held of a customer",
     "P4": "experiment reports; exposures and conversions are already logged (P3, G1)",
-    "R1": "replay into a shadow, with a diff",
     "R2": "replay that acts on live state",
     "R3": "backtests of drafts",
 }
@@ -59,6 +58,7 @@ PARTLY: Final = {
 # What a scenario cannot show, and where it is tested instead.
 NO_SCENARIO: Final = {
     "I3": "needs a crash: tests/contract/test_crash.py",
+    "R1": "needs a log: tests/contract/test_replay.py",
     "W8": "is about files that are refused: tests/language/test_graph.py",
 }
 
