@@ -80,6 +80,11 @@ class Simulation:
             self._schedule(customer, before)
         return handlings
 
+    @property
+    def earliest(self) -> int:
+        """The instant of the next timer, NEVER without any; where it was given up meanwhile, nothing fires then."""
+        return self._due[0][0] if self._due else NEVER
+
     def _fire(self, before: int) -> list[Handling]:
         handlings: list[Handling] = []
         heap = self._due

@@ -28,6 +28,7 @@ GROUPS: Final = (
     "fmt",
     "simulate",
     "replay",
+    "backtest",
     "topics",
     "worker",
     "partitions",

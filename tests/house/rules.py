@@ -47,7 +47,6 @@ LATER: Final = {
     "F2": "exporting what is held of a customer",
     "P4": "experiment reports; exposures and conversions are already logged (P3, G1)",
     "R2": "replay that acts on live state",
-    "R3": "backtests of drafts",
 }
 
 # What is built only in part, and has tests like any other rule.
@@ -59,6 +58,7 @@ PARTLY: Final = {
 NO_SCENARIO: Final = {
     "I3": "needs a crash: tests/contract/test_crash.py",
     "R1": "needs a log: tests/contract/test_replay.py",
+    "R3": "compares two topologies: tests/operate/backtest",
     "W8": "is about files that are refused: tests/language/test_graph.py",
 }
 
