@@ -34,6 +34,8 @@ GROUPS: Final = (
     "partitions",
     "customer",
     "parked",
+    "erase",
+    "export",
     "acls",
     "config",
     "produce",

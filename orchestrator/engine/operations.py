@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.engine import erasure, held
 from orchestrator.engine.contact import HOLD, contact_of, tidy
+from orchestrator.engine.dedupe import ENTRY
 from orchestrator.engine.document import NEVER
 from orchestrator.engine.handling import Decision
 from orchestrator.engine.identity import uuid_text
@@ -19,7 +20,7 @@ from orchestrator.engine.walk import Walk
 from orchestrator.names import Kind, Operation, Reason
 
 if TYPE_CHECKING:
-    from orchestrator.engine.document import Instance
+    from orchestrator.engine.document import Document, Instance
     from orchestrator.engine.turn import Turn
 
 BY: Final = "operator"
@@ -38,6 +39,14 @@ def carry_out(turn: Turn) -> None:
         act(turn)
     else:
         _to_instances(turn, _INSTANCE[operation])
+    _leave_nothing_new(turn.document)
+
+
+def _leave_nothing_new(document: Document) -> None:
+    """Keep no document only because somebody asked: of who is not known, or was erased, not even the request's id is kept."""
+    seen, document.seen = document.seen, b""
+    if len(seen) > ENTRY or not document.is_empty:
+        document.seen = seen
 
 
 # One instance. Each gives why it cannot be, else "" and what is to be done after the decision is logged.

@@ -172,6 +172,13 @@ def test_f1_an_operator_erases_and_the_receipt_says_who() -> None:
     assert receipt.detail is not None and receipt.detail["record"].startswith("events/0/")
 
 
+@pytest.mark.parametrize("operation", ["export", "eject", "release", "erase"])
+def test_f1_to_ask_about_a_stranger_leaves_nothing_of_them(operation: str) -> None:
+    world = World(WEEK)
+    assert ask(world, "1m", operation) != []
+    assert world.customer().stored is None
+
+
 def test_f2_an_export_is_noted_and_changes_no_journey() -> None:
     world = World(WEEK)
     world.event("began", 0)

@@ -1,0 +1,90 @@
+"""Erasing and exporting a customer through the commands, on a real Kafka (rules F1, F2)."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.names import ExitCode
+from orchestrator.operate.demo.events import EventLine
+from orchestrator.wire.ours import decode_ours
+from orchestrator.wire.partitioning import partition_for
+from tests.contract.conftest import MakeStage
+from tests.contract.exactly_once import assert_exactly_once
+from tests.contract.operators import Shell, fail_call, log_in, make, now_ms, sign_up, wait_for_help
+from tests.contract.stage import Stage
+
+# Two ids of one person, in one partition as a merge needs it.
+ANN = "ann"
+PHONE = next(f"phone-{n}" for n in range(99) if partition_for(f"phone-{n}".encode(), 4) == partition_for(ANN.encode(), 4))
+HERE = partition_for(ANN.encode(), 4)
+
+
+def _event(customer: str, event: str, **data: Any) -> EventLine:
+    return EventLine(now_ms(), customer, event, f"{event}-{customer}", data)
+
+
+def _live(stage: Stage) -> None:
+    """Somebody with two ids, a profile, a parked call and an incident; and somebody else."""
+    sign_up(stage, ANN, "bob")
+    stage.produce([_event(PHONE, "profile.updated", fields={"city": "Perth"})])
+    stage.produce([_event(PHONE, "profile.merged", **{"from": PHONE, "into": ANN})])
+    log_in(stage, ANN)
+    wait_for_help(stage, "calling", ANN)
+    fail_call(stage, ANN)
+    stage.wait_until("the call has failed", lambda: len(stage.incidents()) == 1)
+
+
+def test_f1_f2_what_is_kept_is_exported_and_erased_with_a_receipt(
+    stage_on_kafka: MakeStage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = make(stage_on_kafka)
+    shell, streams = Shell(stage, capsys), stage.topology.streams
+    worker = stage.worker()
+    _live(stage)
+
+    assert shell.run("export", PHONE) == ExitCode.USAGE, "no reason given"
+    avro = tmp_path / "ann.avro"
+    noted = ("--reason", "ticket 1", "--by", "olga", "--wait", "120")
+    exported = shell.json("export", PHONE, "--avro", str(avro), *noted)
+    document = exported["document"]
+    assert set(document["ids"]) == {ANN, PHONE} == set(document["kept"])
+    assert document["kept"][ANN]["profile"]["city"]["value"] == "Perth"
+    records = {topic: each["records"] for topic, each in document["topics"].items()}
+    assert [each["event"] for each in records[stage.events]] == [
+        "signup.created", "profile.updated", "profile.merged", "auth.login",
+    ]  # fmt: skip
+    assert records[streams.events[0].topic][1]["payload"] == {"city": "Perth"}
+    assert len(records[streams.incidents]) == 1 and records[streams.outcomes][0]["payload"]["status"] == "failed"
+    assert [each["payload"]["operation"] for each in records[streams.operations]] == ["export"]
+    assert len(records[stage.topology.policy.channels["case-desk"].topic]) == 1
+    assert decode_ours("CustomerExport", avro.read_bytes())["customer"] == PHONE
+    (audit,) = [one for each in stage.handlings() for one in each["decisions"] if one["kind"] == "operated"]
+    assert (audit["reason"], audit["detail"]) == ("export", {"requested_by": "olga", "why": "ticket 1"})
+
+    plan = shell.json("erase", PHONE)
+    assert set(plan["ids"]) == set(plan["documents"]) == {ANN, PHONE} and plan["incidents"] == 1
+    assert {ANN.encode(), PHONE.encode()} <= set(stage.changelog_documents()), "a plan changes nothing"
+    receipt = shell.do("erase", PHONE)["receipt"]
+    assert receipt["went"]["instances"] == "1" and receipt["went"]["other_ids"] == "1"
+    rows = {f"{streams.changelog}/{row.partition}/{row.offset}": row for row in stage.rows(streams.changelog)}
+    graves = {each: rows[place] for each, place in receipt["tombstones"].items()}
+    assert {each: (row.key, row.value) for each, row in graves.items()} == {each: (each.encode(), None) for each in (ANN, PHONE)}
+    assert receipt["requested"] == f"{streams.operations}/{HERE}/1" and receipt["requested_by"] == "olga"
+    (said,) = [each["stays"] for each in receipt["left"] if each["topic"] == streams.incidents]
+    assert said.startswith("1 of this customer, before offset ") and said.endswith("for ever")
+
+    # The tombstones hold for a worker that has to rebuild its store, and for the rest of time.
+    assert worker.stop() == 0
+    shutil.rmtree(stage.state_of("w0"))
+    worker = stage.worker()
+    stage.wait_until("it is ready", lambda: "worker_ready" in worker.log.read_text())
+    again = shell.json("export", ANN, *noted)
+    assert again["document"]["kept"] == {}
+    assert shell.do("erase", "nobody-knows")["receipt"]["tombstones"] == {}
+    assert worker.stop() == 0
+    assert set(stage.changelog_documents()) == {b"bob"} == set(stage.stored_documents("w0"))
+    assert_exactly_once(stage)
