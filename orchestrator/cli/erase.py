@@ -123,8 +123,8 @@ def _tell_plan(room: Room, extent: Extent, *, json: bool) -> None:
 def _print_receipt(told: dict[str, Any]) -> None:
     typer.echo("\nErased.")
     for name in ("requested", "requested_by", "reason", "decided", "local_store"):
-        typer.echo(f"{name.replace('_', ' '):13} {told[name]}")
+        typer.echo(f"{name.replace('_', ' '):15} {told[name]}")
     for name, value in told["went"].items():
-        typer.echo(f"{name.replace('_', ' '):13} {value}")
+        typer.echo(f"{name.replace('_', ' '):15} {value}")
     for place in told["tombstones"].values():
-        typer.echo(f"tombstone     {place}")
+        typer.echo(f"tombstone       {place}")

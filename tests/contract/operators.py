@@ -37,9 +37,9 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
-def make(stage_on: MakeStage) -> Stage:
-    """A stage with that journey alone."""
-    return stage_on(journeys=(), own={"journeys/help.yaml": HELP})
+def make(stage_on: MakeStage, partitions: int) -> Stage:
+    """A stage with that journey alone; few partitions are read sooner."""
+    return stage_on(journeys=(), own={"journeys/help.yaml": HELP}, partitions=partitions)
 
 
 def sign_up(stage: Stage, *customers: str) -> int:

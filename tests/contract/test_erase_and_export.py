@@ -19,8 +19,8 @@ from tests.contract.stage import Stage
 
 # Two ids of one person, in one partition as a merge needs it.
 ANN = "ann"
-PHONE = next(f"phone-{n}" for n in range(99) if partition_for(f"phone-{n}".encode(), 4) == partition_for(ANN.encode(), 4))
-HERE = partition_for(ANN.encode(), 4)
+PHONE = next(f"phone-{n}" for n in range(99) if partition_for(f"phone-{n}".encode(), 2) == partition_for(ANN.encode(), 2))
+HERE = partition_for(ANN.encode(), 2)
 
 
 def _event(customer: str, event: str, **data: Any) -> EventLine:
@@ -41,7 +41,7 @@ def _live(stage: Stage) -> None:
 def test_f1_f2_what_is_kept_is_exported_and_erased_with_a_receipt(
     stage_on_kafka: MakeStage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stage = make(stage_on_kafka)
+    stage = make(stage_on_kafka, 2)
     shell, streams = Shell(stage, capsys), stage.topology.streams
     worker = stage.worker()
     _live(stage)

@@ -17,7 +17,7 @@ from tests.contract.operators import Shell, fail_call, kinds, log_in, make, now_
 
 
 def test_a4_an_operator_acts_on_one_customer(stage_on_kafka: MakeStage, capsys: pytest.CaptureFixture[str]) -> None:
-    stage = make(stage_on_kafka)
+    stage = make(stage_on_kafka, 1)
     shell = Shell(stage, capsys)
     worker = stage.worker()
     sign_up(stage, "ann", "bob")
@@ -53,7 +53,7 @@ def test_a4_an_operator_acts_on_one_customer(stage_on_kafka: MakeStage, capsys: 
 
 
 def test_i3_a4_kill_9_between_a_request_and_its_handling_and_it_is_done_once(stage_on_kafka: MakeStage) -> None:
-    stage = make(stage_on_kafka)
+    stage = make(stage_on_kafka, 4)
     customers = [f"c{n}" for n in range(12)]
     assert {partition_for(each.encode(), 4) for each in customers} == set(range(4))
     workers = [stage.worker("w1"), stage.worker("w2")]
@@ -73,6 +73,7 @@ def test_i3_a4_kill_9_between_a_request_and_its_handling_and_it_is_done_once(sta
         workers[1].send(signal.SIGCONT)
         answers = answering.result(240)
         workers.append(stage.worker("w1"))
+        stage.wait_until("it is back", lambda: "worker_ready" in workers[-1].log.read_text())
         stage.wait_until("repeats too", lambda: stage.handled_records() == len(customers) * 3)
     assert all(each.is_done and not each.refusals for each in answers)
     assert [each["action"] for each in stage.actions()] == ["open-case"] * len(customers)
@@ -84,7 +85,7 @@ def test_i3_a4_kill_9_between_a_request_and_its_handling_and_it_is_done_once(sta
 def test_a4_parked_calls_are_listed_tried_again_and_given_up(
     stage_on_kafka: MakeStage, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stage = make(stage_on_kafka)
+    stage = make(stage_on_kafka, 1)
     shell = Shell(stage, capsys)
     worker = stage.worker()
     customers = [f"c{n}" for n in range(6)]

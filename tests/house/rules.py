@@ -44,18 +44,19 @@ LATER: Final = {
     "V3": "moving instances to a new version",
     "V4": "versions that go live at a recorded offset",
     "V5": "rolling entries back to an earlier version",
-    "F2": "exporting what is held of a customer",
     "P4": "experiment reports; exposures and conversions are already logged (P3, G1)",
     "R2": "replay that acts on live state",
 }
 
 # What is built only in part, and has tests like any other rule.
 PARTLY: Final = {
+    "F2": "answering `privacy.export_requested` by itself; `orchestrator export` answers an operator",
     "V6": "pausing and resuming on Kafka, at a bounded rate, and timers that freeze; scenarios pause and resume, and timers run",
 }
 
 # What a scenario cannot show, and where it is tested instead.
 NO_SCENARIO: Final = {
+    "F2": "reads Kafka: tests/contract/test_erase_and_export.py",
     "I3": "needs a crash: tests/contract/test_crash.py",
     "R1": "needs a log: tests/contract/test_replay.py",
     "R3": "compares two topologies: tests/operate/backtest",
