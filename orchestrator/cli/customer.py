@@ -196,6 +196,7 @@ def _act(room: Room, who: Who, asked: Asked, wait_s: float, *, json: bool, is_on
         found = rehearsal.standing(room.conf, room.topology, customer, moved)
     if is_one:
         given = given | _chosen(found.document.instances, given)
+        _check_state(room, given)
     request = Request(operation, customer, who.by, who.reason, time.time_ns() // 1_000_000, **given)
     told: dict[str, Any] = {
         "customer": found.ids[-1],
@@ -226,6 +227,18 @@ def _chosen(instances: Any, given: dict[str, Any]) -> dict[str, Any]:
         advice = "name one with --journey, and --key where it has keys"
         raise UsageError(f"{len(meant)} instances are meant, of {listed}", next_step=advice)
     return {"journey": meant[0].journey, "key": meant[0].key, "step": meant[0].step}
+
+
+def _check_state(room: Room, given: dict[str, Any]) -> None:
+    """Raise UsageError where no version of the journey has the state; the worker knows which version it is."""
+    from orchestrator.language.problems import nearest
+
+    topology, wanted = room.topology, given.get("state")
+    known = {name for each in (*topology.earlier, *topology.journeys) if each.id == given["journey"] for name in each.states}
+    if wanted is not None and known and wanted not in known:
+        near = nearest(wanted, known)
+        advice = f"did you mean {near}?" if near else f"states are {', '.join(sorted(known))}"
+        raise UsageError(f"journey {given['journey']} has no state {wanted}", where="--to", next_step=advice)
 
 
 def _tell_plan(told: dict[str, Any], *, json: bool) -> None:

@@ -20,10 +20,11 @@ from orchestrator.engine.walk import Walk
 from orchestrator.names import Kind, Operation, Reason
 
 if TYPE_CHECKING:
-    from orchestrator.engine.document import Document, Instance
+    from orchestrator.engine.document import Instance
     from orchestrator.engine.turn import Turn
 
 BY: Final = "operator"
+_NO_EVENT: Final[Mapping[str, Any]] = {}  # steps must not take an operator's words for those of an event: `event.reason`
 LONGEST: Final = 500  # letters of a reason or a name that go into the log
 
 
@@ -39,13 +40,14 @@ def carry_out(turn: Turn) -> None:
         act(turn)
     else:
         _to_instances(turn, _INSTANCE[operation])
-    _leave_nothing_new(turn.document)
+    _leave_nothing_new(turn)
 
 
-def _leave_nothing_new(document: Document) -> None:
+def _leave_nothing_new(turn: Turn) -> None:
     """Keep no document only because somebody asked: of who is not known, or was erased, not even the request's id is kept."""
+    document = turn.document
     seen, document.seen = document.seen, b""
-    if len(seen) > ENTRY or not document.is_empty:
+    if not turn.hashed or len(seen) > ENTRY or not document.is_empty:
         document.seen = seen
 
 
@@ -68,7 +70,7 @@ def _to_instances(turn: Turn, act: _Act) -> None:
             _refuse(turn, "moved_on", instance)
         else:
             turn.at_work = instance
-            walk = Walk(turn, instance, program)
+            walk = Walk(turn, instance, program, _NO_EVENT)
             refusal, do = act(walk)
             if do is None:
                 _refuse(turn, refusal, instance)

@@ -27,6 +27,7 @@ def test_a4_an_operator_acts_on_one_customer(stage_on_kafka: MakeStage, capsys: 
     assert [each["state"] for each in plan["instances"]] == ["waiting"] and not plan["executed"]
     assert kinds(plan) == [("operated", "move"), ("state_entered", ""), ("action_emitted", "")]
     assert stage.actions() == [], "a plan changes nothing"
+    assert shell.run("customer", "move", "ann", "--to", "caling") == ExitCode.USAGE and "did you mean calling?" in shell.err
     assert shell.run("customer", "move", "ann", "--to", "calling", "--execute") == ExitCode.USAGE, "no reason given"
     assert kinds(shell.do("customer", "move", "ann", "--to", "calling")) == kinds(plan)
     assert shell.run("customer", "retry", "ann") == ExitCode.REFUSED and "not_failed" in shell.err

@@ -116,6 +116,15 @@ def test_a4_a_parked_call_is_tried_again_or_given_up() -> None:
     assert world.document().instances == []
 
 
+def test_a46_no_step_takes_an_operators_words_for_those_of_an_event() -> None:
+    words = "data: {why: event.reason}"
+    world = World(WEEK.replace("template: one", f"template: one, {words}"))
+    world.event("began", 0, reason="theirs")
+    ask(world, "1m", "skip")
+    (action,) = world.actions
+    assert action.data == {} and [each.step for each in world.decisions(Kind.CONDITION_ERROR)] == ["one"]
+
+
 def test_all_instances_are_ejected_and_what_they_hold_is_cancelled() -> None:
     world = World(WEEK, WAITS.replace("journey: j", "journey: k"))
     world.event("began", 0)
