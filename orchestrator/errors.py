@@ -4,6 +4,7 @@
     ├── UsageError               ORC-001  exit 2  the call itself is wrong: option, file, setting
     ├── InvalidTopology          ORC-002  exit 1  journeys, policy, streams or schemas do not validate
     ├── Unreachable              ORC-003  exit 3  Kafka or another dependency cannot be reached
+    │   ├── NotLiveYet           ORC-032  exit 3  it is published, and not every partition runs it yet
     │   └── Unanswered           ORC-020  exit 3  no worker has handled a request yet
     ├── RefusedByState           ORC-004  exit 4  what is asked does not fit how things stand now
     │   ├── TopicMismatch        ORC-005  exit 4  a topic is missing or has the wrong partition count
@@ -12,6 +13,8 @@
     │   ├── RecordTooLarge       ORC-012  exit 4  a record is over a size limit of its topic or of the producer
     │   ├── StoreUnusable        ORC-013  exit 4  a local store is sound, but the disk is full or does not let it be written
     │   ├── NotAllowed           ORC-014  exit 4  Kafka does not let this principal do what the worker must do
+    │   ├── NotPublishable       ORC-030  exit 4  what is to be published does not fit what runs
+    │   ├── StalePlan            ORC-031  exit 4  something else was published since the plan was made
     │   ├── OperationRefused     ORC-021  exit 4  the worker did not do what an operator asked for
     │   ├── NotAuthenticated     ORC-080  exit 4  Kafka refuses the password, token or certificate, or its own is not trusted
     │   ├── WorkerRefuses        ORC-050  exit 4  a worker does not answer to this token or certificate over HTTP
@@ -155,6 +158,24 @@ class FolderTaken(RefusedByState):
     """The folder to write to has the work of another replay in it."""
 
     code = "ORC-042"
+
+
+class NotPublishable(RefusedByState):
+    """What is to be published is valid, but does not fit what runs: versions, topics or instances stand against it."""
+
+    code = "ORC-030"
+
+
+class StalePlan(RefusedByState):
+    """The plan was made on another revision than the one that is live now."""
+
+    code = "ORC-031"
+
+
+class NotLiveYet(Unreachable):
+    """What was asked for is published and stands, but some partitions have not switched to it in the stated time."""
+
+    code = "ORC-032"
 
 
 class StoreDamaged(OrchestratorError):

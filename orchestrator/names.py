@@ -140,6 +140,7 @@ class Operation:
     RELEASE: Final = "release"
     ERASE: Final = "erase"
     EXPORT: Final = "export"
+    RESUME: Final = "resume"  # of one customer, after a journey's pause
 
 
 class Count:

@@ -31,6 +31,8 @@ GROUPS: Final = (
     "backtest",
     "topics",
     "worker",
+    "publish",
+    "published",
     "partitions",
     "customer",
     "parked",

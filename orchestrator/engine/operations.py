@@ -143,6 +143,18 @@ def _release(turn: Turn) -> None:
     tidy(turn.document, turn.now)
 
 
+def _resume(turn: Turn) -> None:
+    """Let go of what waits for a journey, which is not paused any more; where it is (again), all goes on waiting."""
+    journey = str(turn.payload.get("journey") or "")
+    if not journey:
+        _refuse(turn, "no_journey")
+    elif journey in turn.vicinity.paused:
+        _refuse(turn, "paused")
+    else:
+        _note(turn, Kind.OPERATED, _word(turn), journey=journey)
+        held.resume(turn, journey)
+
+
 def _erase(turn: Turn) -> None:
     _note(turn, Kind.OPERATED, _word(turn))
     erasure.carry_out(turn)
@@ -165,6 +177,7 @@ _CUSTOMER: Final[Mapping[str, Callable[[Turn], None]]] = {
     Operation.RELEASE: _release,
     Operation.ERASE: _erase,
     Operation.EXPORT: _export,
+    Operation.RESUME: _resume,
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from orchestrator.language.catalog import Catalog
 from orchestrator.language.model import Topology
 from orchestrator.stream.breaker import DEFAULT_BREAKER, BreakerLimits
 from orchestrator.stream.clock import WallClock, wall_ms
@@ -18,7 +19,11 @@ from orchestrator.wire.schemas import SchemaSet
 
 
 class WorkerConfig(Struct, frozen=True):
-    """What a worker needs to know. `kafka` are librdkafka settings common to all clients."""
+    """What a worker needs to know. `kafka` are librdkafka settings common to all clients.
+
+    `topology`, `program` and `paused` are those of its folder, and change when something is published; `catalog` is what
+    published programs are checked against, None for nothing.
+    """
 
     topology: Topology
     schemas: SchemaSet
@@ -34,3 +39,5 @@ class WorkerConfig(Struct, frozen=True):
     stuck_after_s: float = 60.0
     registry: Registry | None = None
     wall: WallClock = wall_ms
+    catalog: Catalog | None = None
+    paused: frozenset[str] = frozenset()

@@ -42,6 +42,7 @@ class Parts(Struct, frozen=True):
     partitions: int  # how many the app's topics have
     deadly: Set[tuple[str, int, int]] = frozenset()  # topic, partition, offset of records that ended processes
     breaker: BreakerLimits = DEFAULT_BREAKER
+    paused: frozenset[str] = frozenset()  # journeys whose actions are held
 
 
 class Partition:
@@ -50,12 +51,13 @@ class Partition:
     def __init__(self, number: int, store: PartitionStore, topics: Sequence[str], parts: Parts) -> None:
         self.number = number
         self.store = store
-        self.paused: frozenset[str] = frozenset()  # nothing pauses a journey on Kafka yet
+        self.paused = parts.paused
         self.clock = PartitionClock(list(topics), store.position.newest, parts.wall)
         self.calendar = Calendar(store)
         self._lateness = Lateness(number, parts.wall)
         self.breaker = Breaker(parts.breaker)
         self._parts = parts
+        self._has_switched = False  # and no cycle has told of it yet
         self._begin()
 
     def _begin(self) -> None:
@@ -72,7 +74,12 @@ class Partition:
     @property
     def has_work(self) -> bool:
         """Whether this cycle did anything here."""
-        return bool(self._runs)
+        return bool(self._runs) or self._has_switched
+
+    def switch(self, parts: Parts) -> None:
+        """Run another program from the next cycle on, which tells of it even if it does nothing else. Not within a cycle."""
+        self._parts, self.paused = parts, parts.paused
+        self._has_switched = True
 
     @property
     def next_offsets(self) -> dict[str, int]:
@@ -291,6 +298,7 @@ class Partition:
             position.changelog = changelog
         self.store.write({n.encode(): d for n, d in self._changed.items()}, gone, new, position)
         self.breaker.keep()
+        self._has_switched = False
         now = self._parts.wall()
         for since in self._waited_since:
             metrics.EVENT_LATENCY.observe(max(0, now - since) / 1000)

@@ -38,10 +38,10 @@ class Quarantine:
     """Decides which records of suspected blocks must not be handled. Blocks while it tries them; one thread at a time."""
 
     def __init__(self, attempts: Attempts, brief: Brief, is_stopped: Callable[[], bool]) -> None:
-        """`brief` has what all trials of this worker share."""
+        """`brief` has what all trials of this worker share; it changes with the program."""
         self.deadly: set[tuple[str, int, int]] = set()  # topic, partition and offset of records that must not be handled
+        self.brief = brief
         self._attempts = attempts
-        self._brief = brief
         self._is_stopped = is_stopped
         self._tried: dict[tuple[str, int], int] = {}  # offset up to which a partition's suspects were tried
 
@@ -93,7 +93,7 @@ class Quarantine:
         """Answer what a trial asks until it ends."""
         at: int | None = None
         try:
-            pipe.send(self._brief)
+            pipe.send(self.brief)
             pipe.send(suspects)
             while True:
                 told, what = self._hear(pipe)

@@ -32,6 +32,7 @@ from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.registry import Registry, connect
 from orchestrator.stream.restore import DEFAULT_TOMBSTONES_KEPT_MS
 from orchestrator.wire.gate import GateLimits
+from orchestrator.wire.programs import program_name
 from orchestrator.wire.schemas import SchemaSet, load_schemas
 from orchestrator.workspace import Workspace
 
@@ -57,7 +58,7 @@ def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
         WorkerConfig(
             topology=workspace.topology,
             schemas=schemas,
-            program=f"{workspace.digest}-{SEMANTICS}",
+            program=program_name(workspace.digest, SEMANTICS),
             kafka=kafka,
             identity=identity,
             cluster=metadata.cluster_id or "",
@@ -68,6 +69,7 @@ def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
             tombstones_kept_ms=_tombstones_kept(kafka, workspace.topology.streams.changelog),
             stuck_after_s=settings.stuck_after_s,
             registry=registry_of(settings, schemas),
+            catalog=workspace.catalog,
         ),
         desk,
     )

@@ -1,4 +1,4 @@
-"""How a worker learns which partitions stand still, and which may go on: from the definitions topic.
+"""How a worker learns which partitions stand still, which may go on, and what was published: from the definitions topic.
 
 A stop is a record there, written in the transaction of the cycle that found too many incidents, so that it outlives the worker
 and holds for whoever owns the partition next. A release is a record there, too, written by `orchestrator partitions resume`: the
@@ -21,11 +21,13 @@ from orchestrator.errors import PositionLost, Unreachable
 from orchestrator.observe.logs import logger
 from orchestrator.stream import positions
 from orchestrator.stream.partition import Partition
+from orchestrator.wire.programs import ProgramBoard
 from orchestrator.wire.stops import Stop, StopBoard
 
 log = logger(__name__)
 
-LOOK_EVERY_S: Final = 1.0  # so often a worker that has a stopped partition looks for its release
+LOOK_EVERY_S: Final = 1.0  # so often a worker looks for releases and for what was published
+_BATCH: Final = 500
 _ASK_S: Final = 10.0
 _END_TIMEOUT_S: Final = 30.0  # longer than another worker's open transaction may hide the end
 
@@ -36,24 +38,44 @@ class Stops:
     def __init__(self, app: str, topic: str, client: Mapping[str, Any]) -> None:
         self._app, self._topic, self._client = app, topic, client
         self._board = StopBoard(app)
+        self.programs = ProgramBoard(app)
+        self._reader: Any = None  # kept, so that looking again costs no connection
         self._next = 0
 
     def read(self) -> dict[int, Stop]:
         """Give the stop of each partition that stands still as of now. Raises Unreachable."""
-        common = {
-            **self._client, "group.id": self._app, "enable.auto.commit": False, "enable.partition.eof": True,
-            "auto.offset.reset": "earliest", "fetch.wait.max.ms": 20,
-        }  # fmt: skip
-        reader = kafka.consumer({**common, "isolation.level": "read_committed"})
-        gauge = kafka.consumer({**common, "isolation.level": "read_uncommitted"})
+        gauge = self._consumer("read_uncommitted")
         try:
             _, high = positions.bounds(gauge, self._topic, 0)
-            if self._next < high:
-                self._read_to(reader, high)
         finally:
-            reader.close()
             gauge.close()
+        self._read_to(high)
         return self._board.stopped()
+
+    def look(self) -> None:
+        """Take in what has come meanwhile, without waiting for anything."""
+        self._take(self._reading().consume(_BATCH, 0.0))
+
+    def close(self) -> None:
+        """End the connection; asked again, it makes a new one."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _consumer(self, isolation: str) -> Any:
+        return kafka.consumer(
+            {
+                **self._client, "group.id": self._app, "enable.auto.commit": False, "enable.partition.eof": True,
+                "auto.offset.reset": "earliest", "isolation.level": isolation,
+                "fetch.wait.max.ms": 200,  # what an end of the log takes to be told, and how often it is asked for when idle
+            }
+        )  # fmt: skip
+
+    def _reading(self) -> Any:
+        if self._reader is None:
+            self._reader = self._consumer("read_committed")
+            self._reader.assign([TopicPartition(self._topic, 0, self._next)])
+        return self._reader
 
     def apply_to(self, opened: Mapping[int, Partition]) -> None:
         """Stop those of the partitions that stand still. Raises Unreachable."""
@@ -78,19 +100,23 @@ class Stops:
                 )
         return {topic: identity for topic, identity in found.items() if topic not in self._board.sources}
 
-    def _read_to(self, reader: Any, high: int) -> None:
-        reader.assign([TopicPartition(self._topic, 0, self._next)])
+    def _read_to(self, high: int) -> None:
         deadline = time.monotonic() + _END_TIMEOUT_S
         while self._next < high:
-            for message in reader.consume(500, 0.2):
-                error = message.error()
-                if error is None:
-                    self._board.read([(message.key(), message.value())])
-                elif error.code() != KafkaError._PARTITION_EOF:
-                    raise positions.unreachable(self._topic, KafkaException(error))
-                self._next = message.offset() + (error is None)
+            self._take(self._reading().consume(_BATCH, 0.2))
             if time.monotonic() > deadline:
                 raise Unreachable(f"the end of {self._topic} stays out of reach", next_step="look for a hanging transaction")
+
+    def _take(self, messages: Sequence[Any]) -> None:
+        for message in messages:
+            error = message.error()
+            if error is None:
+                self._board.read([(message.key(), message.value())])
+                self.programs.read([(message.key(), message.value())])
+            elif error.code() != KafkaError._PARTITION_EOF:
+                self.close()  # it has gone past what came after this in the batch
+                raise positions.unreachable(self._topic, KafkaException(error))
+            self._next = message.offset() + (error is None)
 
 
 def identities(client: Mapping[str, Any], topics: Sequence[str]) -> dict[str, str]:

@@ -13,7 +13,6 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
 from threading import Thread
 from time import monotonic, sleep
 from typing import Any, Final
@@ -22,8 +21,7 @@ from confluent_kafka import TopicPartition
 from faust.types import TP
 from mode import Service
 
-from orchestrator.engine.engine import Engine
-from orchestrator.errors import StoreDamaged, Unreachable, WorkerFenced
+from orchestrator.errors import InvalidTopology, NotPublishable, StoreDamaged, Unreachable, WorkerFenced
 from orchestrator.observe import metrics
 from orchestrator.observe.logs import logger
 from orchestrator.stream import positions
@@ -42,15 +40,15 @@ from orchestrator.stream.commit import (
 from orchestrator.stream.config import WorkerConfig
 from orchestrator.stream.failpoints import Failpoint, reach
 from orchestrator.stream.outbox import Outbox
-from orchestrator.stream.partition import Partition, Parts
+from orchestrator.stream.partition import Partition
 from orchestrator.stream.quarantine import Quarantine
 from orchestrator.stream.registry import SchemaKeeper
 from orchestrator.stream.restore import Source, open_all
 from orchestrator.stream.sources import check_together
 from orchestrator.stream.stops import LOOK_EVERY_S, Stops
 from orchestrator.stream.trial import Brief, schemas_of
+from orchestrator.stream.versions import Ready, Versions, parts_of
 from orchestrator.stream.watchdog import Watchdog
-from orchestrator.wire.gate import Gate
 
 log = logger(__name__)
 
@@ -73,16 +71,12 @@ class JourneyWorker(Service):
         self.config = config
         streams = config.topology.streams
         self.topics = list(streams.sources)
-        engine = Engine(config.topology, share=Fraction(1, streams.partitions))
-        gate = Gate(config.schemas, streams, engine.hears, config.limits, config.registry)
         self._attempts = Attempts(config.identity.state_dir)
-        brief = Brief(config.topology, schemas_of(config.schemas), config.limits, self.topics)
-        self._quarantine = Quarantine(self._attempts, brief, lambda: self._is_stopping or not self._may_open)
-        self._parts = Parts(
-            engine, gate, config.wall, config.identity.id, config.program, streams.partitions, self._quarantine.deadly,
-            config.breaker,
-        )  # fmt: skip
+        self._quarantine = Quarantine(self._attempts, self._brief(), lambda: self._is_stopping or not self._may_open)
+        self._parts = parts_of(config, self._quarantine)
         self._stops = Stops(streams.app, streams.definitions, config.kafka)
+        self._versions = Versions(config, self._stops.programs, self._quarantine)
+        self._opened_with: Ready | None = None  # what was published meanwhile, found while partitions were opened
         self._untold: dict[str, str] = {}  # ids of source topics that no cycle has told of yet
         self._outbox = Outbox(config.topology, config.wall)
         self._producer = TransactionalProducer(self._producer_config(), streams.changelog, lambda: self._is_stopping)
@@ -97,6 +91,9 @@ class JourneyWorker(Service):
         self._may_open = self.is_ready = False  # ready: what was assigned is open
         self._pulse, self._stood_still, self._is_blind = config.wall(), False, False
         self._watchdog: Watchdog | None = None  # none yet where the start fails
+
+    def _brief(self) -> Brief:
+        return Brief(self.config.topology, schemas_of(self.config.schemas), self.config.limits, self.topics)
 
     def _producer_config(self) -> dict[str, Any]:
         streams = self.config.topology.streams
@@ -125,6 +122,7 @@ class JourneyWorker(Service):
         await self.close_partitions(commit=True)
         await self._in(self._commit_thread, self._producer.close)
         self._commit_thread.shutdown(wait=False)
+        self._restore_thread.submit(self._stops.close)
         self._restore_thread.shutdown(wait=False)
         self._schemas.close()
         if self._watchdog is not None:
@@ -171,6 +169,7 @@ class JourneyWorker(Service):
             await self.app.crash(error)
             return
         self._partitions, self.is_ready = opened, True
+        self._take_program(self._opened_with)
         self._read_again()
         log.info("worker_ready", partitions=numbers, worker=self.config.identity.id)
 
@@ -185,6 +184,7 @@ class JourneyWorker(Service):
         try:
             self._stops.apply_to(opened)
             self._untold = self._stops.strange_to(self.topics)
+            self._opened_with = self._versions.newest()
         except BaseException:
             for store in stores.values():
                 store.close()
@@ -296,13 +296,21 @@ class JourneyWorker(Service):
         self.app.consumer.read_from(offsets)
 
     @Service.task
-    async def _watch_stops(self) -> None:
-        while not self.should_stop:
+    async def _watch_definitions(self) -> None:
+        while True:
             await self.sleep(LOOK_EVERY_S)
-            # Those whose stop was in Kafka before the topic is read.
-            waiting = [p for p in self._partitions.values() if p.breaker.is_open and p.breaker.tripped is None]
-            if waiting:
-                await self._release(waiting)
+            if self._is_stopping:  # the thread may be gone by now
+                return
+            try:
+                await self._in(self._restore_thread, self._stops.look)
+                # Those whose stop was in Kafka before the topic is read.
+                waiting = [p for p in self._partitions.values() if p.breaker.is_open and p.breaker.tripped is None]
+                if waiting and not self._is_stopping:
+                    await self._release(waiting)
+            except Unreachable as error:
+                log.warning("definitions_unknown", why=error.what)
+            if self._partitions and self._versions.is_behind and not self._is_stopping:
+                await self._switch()
 
     @Service.task
     async def _watch_registry(self) -> None:
@@ -314,12 +322,8 @@ class JourneyWorker(Service):
                     self._read_again()
 
     async def _release(self, waiting: list[Partition]) -> None:
-        """Let partitions go on that an operator has released."""
-        try:
-            stopped = await self._in(self._restore_thread, self._stops.read)
-        except Unreachable as error:
-            log.warning("stops_unknown", why=error.what)
-            return
+        """Let partitions go on that an operator has released. Raises Unreachable."""
+        stopped = await self._in(self._restore_thread, self._stops.read)
         async with self._turn_lock:
             released = [p for p in waiting if p.number not in stopped and self._partitions.get(p.number) is p]
             for partition in released:
@@ -327,6 +331,27 @@ class JourneyWorker(Service):
                 log.warning("partition_released", partition=partition.number)
             if released:
                 self._read_again()
+
+    async def _switch(self) -> None:
+        """Run what was published from the next cycle on. What does not fit this worker stays out, and the log says so."""
+        try:
+            newest = await self._in(self._restore_thread, self._versions.newest)
+        except (InvalidTopology, NotPublishable) as error:
+            log.error("program_not_taken", code=error.code, why=error.what, where=error.where, next=error.next_step)
+            return
+        async with self._turn_lock:
+            self._take_program(newest)
+
+    def _take_program(self, newest: Ready | None) -> None:
+        """Let all partitions run what was published last, those too that were opened with what ran before."""
+        if newest is not None:
+            self.config, self._parts = newest
+            self._outbox = Outbox(self.config.topology, self.config.wall)
+            self._quarantine.brief = self._brief()
+            log.info("program_taken", program=self.config.program, paused=sorted(self.config.paused))
+        if self._versions.is_published:
+            for partition in self._partitions.values():
+                partition.switch(self._parts)
 
     async def _cycle_unless_interrupted(self) -> None:
         try:

@@ -15,7 +15,7 @@ from orchestrator.wire.gate import DEFAULT_LIMITS, GateLimits
 from tests.checker.evidence import Topics, gather
 from tests.checker.judging import OVER, Demands, judge
 from tests.checker.live import LiveReader, Seen, check_seen
-from tests.checker.programs import load_programs
+from tests.checker.programs import load_programs, published_programs
 from tests.checker.report import Report
 from tests.checker.second import check_again
 from tests.checker.stores import check_left_behind, check_store, read_stores
@@ -49,6 +49,7 @@ def check(
     topology, report = programs.topology, Report()
     topics = Topics.of(topology)
     config = {"bootstrap.servers": bootstrap, **(client or {})}
+    programs.by_name.update(published_programs(config, topology_dir, schemas, limits))
     evidence = gather(config, topics, topology.streams.partitions, topology.streams.app, SETTLE_S if demands.is_over else 0.0)
     judged = judge(evidence, programs, report, demands)
     for state_dir in state_dirs:

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.engine.engine import SEMANTICS, Engine
 from orchestrator.language.model import Topology
+from orchestrator.operate.publishing.definitions import read_board
+from orchestrator.programs import load_program
 from orchestrator.wire.gate import DEFAULT_LIMITS, Gate, GateLimits
 from orchestrator.wire.schemas import load_schemas
 from orchestrator.workspace import Workspace
 
 
 class Program(Struct, frozen=True):
-    """One version of a topology, ready to replay; `topics` maps a channel to its topic."""
+    """One version of a topology, ready to replay; `topics` maps a channel to its topic, `paused` are the paused journeys."""
 
     topology: Topology
     engine: Engine
     gate: Gate
     topics: dict[str, str]
+    paused: frozenset[str] = frozenset()
 
 
 class Programs(Struct, frozen=True):
@@ -40,8 +45,22 @@ def load_programs(
     return Programs(found[0].topology, by_name)
 
 
-def _program(workspace: Workspace, limits: GateLimits) -> Program:
+def published_programs(
+    client: Mapping[str, Any], folder: Path, schemas: Path | None = None, limits: GateLimits = DEFAULT_LIMITS
+) -> dict[str, Program]:
+    """Read all that was ever published for the folder's app, by its name in the journal. Blocks; raises as `read_board` does."""
+    workspace = Workspace.load(folder, schemas)
+    board = read_board(client, workspace.topology.streams)
+    found = {}
+    for revision in board.revisions.values():
+        each = load_program(board, revision, workspace.catalog)
+        found[each.name] = _program(replace(workspace, topology=each.topology), limits, each.paused)
+    return found
+
+
+def _program(workspace: Workspace, limits: GateLimits, paused: frozenset[str] = frozenset()) -> Program:
     topology = workspace.topology
     engine = Engine(topology, share=Fraction(1, topology.streams.partitions))
     gate = Gate(load_schemas(workspace.schemas), topology.streams, engine.hears, limits)
-    return Program(topology, engine, gate, {name: channel.topic for name, channel in topology.policy.channels.items()})
+    topics = {name: channel.topic for name, channel in topology.policy.channels.items()}
+    return Program(topology, engine, gate, topics, paused)

@@ -40,10 +40,8 @@ MEANINGS: Final = {**RULES, **RULINGS}
 LATER: Final = {
     "B2": "the circuit breaker over incidents",
     "B3": "redriving incidents from their topic; a parked instance is redriven by rule A4",
-    "V2": "publishing with a policy for each changed step",
+    "V2": "policies for changed steps other than stay; the counts are shown",
     "V3": "moving instances to a new version",
-    "V4": "versions that go live at a recorded offset",
-    "V5": "rolling entries back to an earlier version",
     "P4": "experiment reports; exposures and conversions are already logged (P3, G1)",
     "R2": "replay that acts on live state",
 }
@@ -51,7 +49,7 @@ LATER: Final = {
 # What is built only in part, and has tests like any other rule.
 PARTLY: Final = {
     "F2": "answering `privacy.export_requested` by itself; `orchestrator export` answers an operator",
-    "V6": "pausing and resuming on Kafka, at a bounded rate, and timers that freeze; scenarios pause and resume, and timers run",
+    "V6": "timers that freeze while a journey is paused: they run",
 }
 
 # What a scenario cannot show, and where it is tested instead.
@@ -60,6 +58,8 @@ NO_SCENARIO: Final = {
     "I3": "needs a crash: tests/contract/test_crash.py",
     "R1": "needs a log: tests/contract/test_replay.py",
     "R3": "compares two topologies: tests/operate/backtest",
+    "V4": "needs workers: tests/contract/test_publishing.py",
+    "V5": "needs workers: tests/contract/test_publishing.py",
     "W8": "is about files that are refused: tests/language/test_graph.py",
 }
 

@@ -1,0 +1,1 @@
+"""Publishing journeys: what a change would do, and making it live on running workers."""

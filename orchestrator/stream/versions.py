@@ -1,0 +1,71 @@
+"""Which program a worker runs: that of its folder until something is published, from then on what the definitions topic says.
+
+A worker takes a new revision between two cycles, for all its partitions at once. Each then closes a cycle, with or without
+records, whose journal record names the new program: that record's offsets are where the version became live there (rule V4).
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from msgspec.structs import replace
+
+from orchestrator.engine.engine import Engine
+from orchestrator.programs import check_wiring, load_program
+from orchestrator.stream.config import WorkerConfig
+from orchestrator.stream.partition import Parts
+from orchestrator.stream.quarantine import Quarantine
+from orchestrator.wire.gate import Gate
+from orchestrator.wire.programs import ProgramBoard
+
+Ready = tuple[WorkerConfig, Parts]  # a program that a worker can run
+
+
+def parts_of(config: WorkerConfig, quarantine: Quarantine) -> Parts:
+    """Compile a program for all partitions of a worker. Takes a while."""
+    streams = config.topology.streams
+    engine = Engine(config.topology, share=Fraction(1, streams.partitions))
+    gate = Gate(config.schemas, streams, engine.hears, config.limits, config.registry)
+    return Parts(
+        engine, gate, config.wall, config.identity.id, config.program, streams.partitions, quarantine.deadly, config.breaker,
+        config.paused,
+    )  # fmt: skip
+
+
+class Versions:
+    """Makes of the latest revision what the worker needs. Blocks for as long as compiling takes; one thread at a time."""
+
+    def __init__(self, config: WorkerConfig, board: ProgramBoard, quarantine: Quarantine) -> None:
+        """`board` is brought up to date by others; `config` is what the worker was started with."""
+        self._config = config
+        self._board = board
+        self._quarantine = quarantine
+        self._taken = 0
+        self._refused = 0
+
+    def newest(self) -> Ready | None:
+        """Give the latest revision, ready to run; None where it was given before, or nothing was ever published.
+
+        Raises InvalidTopology where it does not fit this worker's event schemas, NotPublishable where not its topics.
+        """
+        revision = self._board.latest
+        if revision is None or revision.number <= self._taken:
+            return None
+        self._refused = revision.number
+        program = load_program(self._board, revision, self._config.catalog)
+        check_wiring(program.topology.streams, self._config.topology.streams)
+        config = replace(self._config, topology=program.topology, program=program.name, paused=program.paused)
+        parts = parts_of(config, self._quarantine)
+        self._taken = revision.number
+        return config, parts
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is a revision that was neither taken nor found not to fit."""
+        latest = self._board.latest
+        return latest is not None and latest.number > max(self._taken, self._refused)
+
+    @property
+    def is_published(self) -> bool:
+        """Whether the worker runs what was published, and no longer its folder."""
+        return self._taken > 0

@@ -1,0 +1,107 @@
+"""Published programs on the wire: a key for each file by its hash, and one for each revision of an app, on the definitions topic.
+
+Every revision has a key of its own, so compaction keeps them all: a journal of any age still finds the program that it names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import fastavro
+import msgspec
+
+from orchestrator.wire.ours import decode_ours, our_schema
+
+_SCHEMA: Final = "Revision"
+_DIGEST_DIGITS: Final = 16
+
+
+class RevisionFile(msgspec.Struct, frozen=True):
+    """One file of a revision. Fields as in Revision.avsc."""
+
+    name: str
+    kind: str
+    sha256: str
+
+
+class Revision(msgspec.Struct, frozen=True):
+    """What was published. Fields as in Revision.avsc."""
+
+    app: str
+    number: int
+    digest: str
+    files: tuple[RevisionFile, ...]
+    entries: Mapping[str, int] = {}
+    paused: tuple[str, ...] = ()
+    by: str = ""
+    reason: str = ""
+    at: int = 0
+
+
+def sha256_of(content: bytes) -> str:
+    """Give the hash under which a file's content stands."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def digest_of(files: Sequence[RevisionFile]) -> str:
+    """Give 16 hex digits that stand for the names, kinds and contents of files."""
+    whole = "".join(f"{each.kind} {each.name} {each.sha256}\n" for each in files)
+    return sha256_of(whole.encode())[:_DIGEST_DIGITS]
+
+
+def program_name(digest: str, semantics: int, revision: int = 0) -> str:
+    """Give what the journal calls a program; without a revision it is that of a worker's own folder."""
+    return f"{digest}-{semantics}@{revision}" if revision else f"{digest}-{semantics}"
+
+
+def revision_of(program: str) -> int:
+    """Give the revision that a program's name in the journal tells, 0 where it was never published."""
+    number = program.rpartition("@")[2] if "@" in program else ""
+    return int(number) if number.isdigit() else 0
+
+
+def encode_file(app: str, content: bytes) -> tuple[bytes, bytes]:
+    """Give key and value of a record with a file's content."""
+    return f"file/{app}/{sha256_of(content)}".encode(), content
+
+
+def encode_revision(revision: Revision) -> tuple[bytes, bytes]:
+    """Give key and value of a record that makes a revision live."""
+    schema = our_schema(_SCHEMA)
+    out = io.BytesIO()
+    out.write(schema.prefix)
+    fastavro.schemaless_writer(out, schema.parsed, msgspec.to_builtins(revision))
+    return f"revision/{revision.app}/{revision.number}".encode(), out.getvalue()
+
+
+class ProgramBoard:
+    """All that was published for an app, from the records of the definitions topic in their order.
+
+    `revisions` are by number, `contents` by hash.
+    """
+
+    def __init__(self, app: str) -> None:
+        self.revisions: dict[int, Revision] = {}
+        self.contents: dict[str, bytes] = {}
+        self._app = app
+
+    def read(self, records: Iterable[tuple[bytes | None, bytes | None]]) -> None:
+        """Take in (key, value) pairs; those that publish nothing for this app are left to others."""
+        for key, value in records:
+            kind, _, rest = (key or b"").decode(errors="replace").partition("/")
+            app, _, name = rest.rpartition("/")
+            if value is None or app != self._app:
+                continue
+            if kind == "file":
+                self.contents[name] = value
+            elif kind == "revision":
+                revision = msgspec.convert(decode_ours(_SCHEMA, value), Revision)
+                self.revisions[revision.number] = revision
+
+    @property
+    def latest(self) -> Revision | None:
+        """The revision that is live, None where nothing was ever published."""
+        return self.revisions[max(self.revisions)] if self.revisions else None
