@@ -162,7 +162,7 @@ STREAMS: Final = mapping(
         "outcomes": said(_TOPIC, "Where channel services report.", "journeys.outcomes"),
         "transitions": said(_TOPIC, "Every decision.", "journeys.transitions"),
         "incidents": said(_TOPIC, "What could not be taken, and alerts.", "journeys.incidents"),
-        "definitions": said(_TOPIC, "Published journeys; created, and not used yet.", "journeys.definitions"),
+        "definitions": said(_TOPIC, "Published journeys, pauses, and partitions that are stopped.", "journeys.definitions"),
         "operations": said(_TOPIC, "What operators ask for. Without it, `<app>-operations`."),
     },
 )

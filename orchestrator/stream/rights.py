@@ -53,7 +53,7 @@ def needed(streams: Streams, policy: Policy) -> list[Right]:
     read = {each.topic: "events" for each in streams.events}
     read |= {streams.outcomes: "outcomes", streams.operations: "what operators ask for"}
     read |= {streams.changelog: "restoring stores", streams.journal: "where to go on"}
-    read |= {streams.definitions: "stops and releases of partitions"}
+    read |= {streams.definitions: "journeys, stops and releases"}
     write = {channel.topic: "actions" for channel in policy.channels.values()}
     write |= {streams.transitions: "decisions", streams.incidents: "incidents", streams.changelog: "documents"}
     write |= {streams.journal: "cycles", streams.definitions: "stops of partitions"}
