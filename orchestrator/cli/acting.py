@@ -48,8 +48,12 @@ class Who:
 
 
 def enter(config: Path | None, assignments: Sequence[str] | None, **flags: Any) -> Room:
-    """Read the topology and wait for Kafka. Raises UsageError, InvalidTopology, Unreachable."""
+    """Wait for Kafka and read what workers run: what was published, else the folder.
+
+    Raises UsageError, InvalidTopology, Unreachable, TopicMismatch.
+    """
     from orchestrator import kafka
+    from orchestrator.operate.publishing.plan import read_live
     from orchestrator.settings import client_config
     from orchestrator.wire.schemas import load_schemas
     from orchestrator.workspace import Workspace
@@ -58,7 +62,9 @@ def enter(config: Path | None, assignments: Sequence[str] | None, **flags: Any) 
     workspace = Workspace.load(settings.topologies, settings.schemas)
     conf = client_config(settings)
     kafka.wait_for_broker(conf, settings.connect_timeout_s, common.say)
-    return Room(conf, workspace.topology, load_schemas(workspace.schemas))
+    live = read_live(conf, workspace)
+    topology = workspace.topology if live.program is None else live.program.topology
+    return Room(conf, topology, load_schemas(workspace.schemas))
 
 
 def who(by: str, reason: str, execute: bool) -> Who:

@@ -46,12 +46,13 @@ class Versions:
     def newest(self) -> Ready | None:
         """Give the latest revision, ready to run; None where it was given before, or nothing was ever published.
 
-        Raises InvalidTopology where it does not fit this worker's event schemas, NotPublishable where not its topics.
+        Raises InvalidTopology where it does not fit this worker's event schemas, NotPublishable where not its topics or version.
         """
-        revision = self._board.latest
-        if revision is None or revision.number <= self._taken:
+        if self._board.newest <= self._taken:
             return None
-        self._refused = revision.number
+        self._refused = self._board.newest
+        revision = self._board.latest
+        assert revision is not None
         program = load_program(self._board, revision, self._config.catalog)
         check_wiring(program.topology.streams, self._config.topology.streams)
         config = replace(self._config, topology=program.topology, program=program.name, paused=program.paused)
@@ -62,8 +63,7 @@ class Versions:
     @property
     def is_behind(self) -> bool:
         """Whether there is a revision that was neither taken nor found not to fit."""
-        latest = self._board.latest
-        return latest is not None and latest.number > max(self._taken, self._refused)
+        return self._board.newest > max(self._taken, self._refused)
 
     @property
     def is_published(self) -> bool:

@@ -171,7 +171,7 @@ class JourneyWorker(Service):
         self._partitions, self.is_ready = opened, True
         self._take_program(self._opened_with)
         self._read_again()
-        log.info("worker_ready", partitions=numbers, worker=self.config.identity.id)
+        log.info("worker_ready", partitions=numbers, worker=self.config.identity.id, program=self.config.program)
 
     def _restore(self, numbers: list[int]) -> dict[int, Partition]:
         streams = self.config.topology.streams

@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 import fastavro
 import msgspec
 
+from orchestrator.errors import NotPublishable
 from orchestrator.wire.ours import decode_ours, our_schema
 
 _SCHEMA: Final = "Revision"
@@ -80,10 +82,11 @@ def encode_revision(revision: Revision) -> tuple[bytes, bytes]:
 class ProgramBoard:
     """All that was published for an app, from the records of the definitions topic in their order.
 
-    `revisions` are by number, `contents` by hash.
+    `revisions` are by number, those that can be read; `contents` by hash.
     """
 
     def __init__(self, app: str) -> None:
+        self.newest = 0  # number of the latest revision, 0 for none
         self.revisions: dict[int, Revision] = {}
         self.contents: dict[str, bytes] = {}
         self._app = app
@@ -97,11 +100,18 @@ class ProgramBoard:
                 continue
             if kind == "file":
                 self.contents[name] = value
-            elif kind == "revision":
-                revision = msgspec.convert(decode_ours(_SCHEMA, value), Revision)
-                self.revisions[revision.number] = revision
+            elif kind == "revision" and name.isdigit():
+                self.newest = max(self.newest, int(name))
+                with suppress(ValueError):  # of another version of the orchestrator: `latest` says so
+                    self.revisions[int(name)] = msgspec.convert(decode_ours(_SCHEMA, value), Revision)
 
     @property
     def latest(self) -> Revision | None:
-        """The revision that is live, None where nothing was ever published."""
-        return self.revisions[max(self.revisions)] if self.revisions else None
+        """The revision that is live, None where nothing was ever published. Raises NotPublishable where it cannot be read."""
+        if self.newest and self.newest not in self.revisions:
+            raise NotPublishable(
+                f"revision {self.newest} was written by another version of the orchestrator",
+                where=self._app,
+                next_step="use the version that published it; an earlier revision must not run again by itself",
+            )
+        return self.revisions.get(self.newest)

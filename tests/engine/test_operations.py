@@ -194,3 +194,21 @@ def test_f2_an_export_is_noted_and_changes_no_journey() -> None:
     before = world.document().instances
     assert ask(world, "1m", "export") == [("operated", "export")]
     assert world.document().instances == before
+
+
+def test_v6_a_resume_of_one_customer_lets_go_what_waits_and_only_after_the_pause() -> None:
+    # 0 paused ──1h── one is held ──2h── asked too early ──3h── pause over, nothing goes ──4h── asked: it goes
+    world = World(WEEK)
+    world.pause("j", 0)
+    world.event("began", 0)
+    assert [each.kind for handling in world.until("90m") for each in handling.decisions][-1] == "action_held"
+
+    assert ask(world, "100m", "resume", journey="j") == [("operation_refused", "paused")]
+    assert ask(world, "100m", "resume", journey="") == [("operation_refused", "no_journey")]
+    world.simulation.paused = frozenset()  # as a partition learns of it: by its program, customers untouched
+    assert world.sent() == []
+    told = ask(world, "110m", "resume", journey="j")
+    assert told[0] == ("operated", "resume") and ("action_emitted", "") in told
+    assert [template for template, _ in world.sent()] == ["one"]
+    assert ask(world, "115m", "resume", journey="j") == [("operated", "resume")], "to repeat it does no harm"
+    assert [template for template, _ in world.sent()] == ["one"]

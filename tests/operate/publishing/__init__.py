@@ -1,0 +1,1 @@
+"""Tests of publishing that need no broker."""
