@@ -15,6 +15,7 @@ from orchestrator.programs import check_wiring, load_program
 from orchestrator.stream.config import WorkerConfig
 from orchestrator.stream.partition import Parts
 from orchestrator.stream.quarantine import Quarantine
+from orchestrator.stream.trial import Brief, schemas_of
 from orchestrator.wire.gate import Gate
 from orchestrator.wire.programs import ProgramBoard
 
@@ -30,6 +31,11 @@ def parts_of(config: WorkerConfig, quarantine: Quarantine) -> Parts:
         engine, gate, config.wall, config.identity.id, config.program, streams.partitions, quarantine.deadly, config.breaker,
         config.paused,
     )  # fmt: skip
+
+
+def brief_of(config: WorkerConfig) -> Brief:
+    """Give what trials must know of a program."""
+    return Brief(config.topology, schemas_of(config.schemas), config.limits, config.topology.streams.sources)
 
 
 class Versions:

@@ -13,6 +13,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from threading import Thread
 from time import monotonic, sleep
 from typing import Any, Final
@@ -46,8 +47,7 @@ from orchestrator.stream.registry import SchemaKeeper
 from orchestrator.stream.restore import Source, open_all
 from orchestrator.stream.sources import check_together
 from orchestrator.stream.stops import LOOK_EVERY_S, Stops
-from orchestrator.stream.trial import Brief, schemas_of
-from orchestrator.stream.versions import Ready, Versions, parts_of
+from orchestrator.stream.versions import Ready, Versions, brief_of, parts_of
 from orchestrator.stream.watchdog import Watchdog
 
 log = logger(__name__)
@@ -72,7 +72,7 @@ class JourneyWorker(Service):
         streams = config.topology.streams
         self.topics = list(streams.sources)
         self._attempts = Attempts(config.identity.state_dir)
-        self._quarantine = Quarantine(self._attempts, self._brief(), lambda: self._is_stopping or not self._may_open)
+        self._quarantine = Quarantine(self._attempts, brief_of(config), lambda: self._is_stopping or not self._may_open)
         self._parts = parts_of(config, self._quarantine)
         self._stops = Stops(streams.app, streams.definitions, config.kafka)
         self._versions = Versions(config, self._stops.programs, self._quarantine)
@@ -91,9 +91,6 @@ class JourneyWorker(Service):
         self._may_open = self.is_ready = False  # ready: what was assigned is open
         self._pulse, self._stood_still, self._is_blind = config.wall(), False, False
         self._watchdog: Watchdog | None = None  # none yet where the start fails
-
-    def _brief(self) -> Brief:
-        return Brief(self.config.topology, schemas_of(self.config.schemas), self.config.limits, self.topics)
 
     def _producer_config(self) -> dict[str, Any]:
         streams = self.config.topology.streams
@@ -244,10 +241,8 @@ class JourneyWorker(Service):
 
     async def _wait_for_work(self) -> None:
         self._wake.clear()
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), TICK_S)
-        except TimeoutError:
-            return
 
     def _timers_due(self) -> bool:
         self._note_looks()
@@ -305,11 +300,11 @@ class JourneyWorker(Service):
                 await self._in(self._restore_thread, self._stops.look)
                 # Those whose stop was in Kafka before the topic is read.
                 waiting = [p for p in self._partitions.values() if p.breaker.is_open and p.breaker.tripped is None]
-                if waiting and not self._is_stopping:
+                if waiting:
                     await self._release(waiting)
             except Unreachable as error:
                 log.warning("definitions_unknown", why=error.what)
-            if self._partitions and self._versions.is_behind and not self._is_stopping:
+            if self._partitions and self._versions.is_behind:
                 await self._switch()
 
     @Service.task
@@ -347,7 +342,7 @@ class JourneyWorker(Service):
         if newest is not None:
             self.config, self._parts = newest
             self._outbox = Outbox(self.config.topology, self.config.wall)
-            self._quarantine.brief = self._brief()
+            self._quarantine.brief = brief_of(self.config)
             log.info("program_taken", program=self.config.program, paused=sorted(self.config.paused))
         if self._versions.is_published:
             for partition in self._partitions.values():
