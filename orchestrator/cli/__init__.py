@@ -40,6 +40,7 @@ GROUPS: Final = (
     "export",
     "acls",
     "config",
+    "doctor",
     "produce",
     "actions",
     "sight",
