@@ -2,14 +2,15 @@
 
     python examples/channel_service.py localhost:9092 journeys.actions.email --once
 
-Four duties: read only what is committed; know a command again by `action_id` and `attempt`; do nothing after `expires_at`; report
-to journeys.outcomes, keyed by the customer. Needs confluent-kafka and fastavro, and the two schemas; nothing of the orchestrator.
+Its duties are those of docs/channels.md. Needs confluent-kafka and fastavro, and the two schemas; nothing of the orchestrator.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
+import sqlite3
 import sys
 import time
 from datetime import UTC, datetime
@@ -42,7 +43,7 @@ def carry_out(command: dict[str, Any]) -> tuple[str, str | None]:
     return "delivered", None
 
 
-def report(producer: Producer, command: dict[str, Any], status: str, code: str | None) -> None:
+def report(producer: Producer, topic: str, command: dict[str, Any], status: str, code: str | None) -> None:
     """Tell the journeys. The event id comes from the command, so that a report sent twice counts once."""
     outcome = {
         "event_id": f"outcome-{command['action_id']}-{command['attempt']}",
@@ -55,45 +56,92 @@ def report(producer: Producer, command: dict[str, Any], status: str, code: str |
     }
     body = io.BytesIO()
     fastavro.schemaless_writer(body, OUTCOME, outcome)
-    producer.produce("journeys.outcomes", OUTCOME_FRAME + body.getvalue(), command["customer"])
+    producer.produce(topic, OUTCOME_FRAME + body.getvalue(), command["customer"])
 
 
-def main(bootstrap: str, topic: str, *, once: bool) -> None:
+class Memory:
+    """What was carried out, and what came of it: it outlives this process."""
+
+    def __init__(self, path: str) -> None:
+        self._database = sqlite3.connect(path, isolation_level=None)
+        columns = "action_id text, attempt integer, status text, code text, primary key (action_id, attempt)"
+        self._database.execute(f"create table if not exists done ({columns})")
+
+    def recall(self, command: dict[str, Any]) -> tuple[str, str | None] | None:
+        """Give what came of a command, None where it was not carried out."""
+        identity = (command["action_id"], command["attempt"])
+        found: Any = self._database.execute("select status, code from done where action_id = ? and attempt = ?", identity)
+        return found.fetchone()
+
+    def keep(self, command: dict[str, Any], status: str, code: str | None) -> None:
+        """Remember what came of a command."""
+        row = (command["action_id"], command["attempt"], status, code)
+        self._database.execute("insert or replace into done values (?, ?, ?, ?)", row)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+
+def serve(command: dict[str, Any], memory: Memory) -> tuple[str, str | None] | None:
+    """Carry a command out unless that was done before; give what to report, None for nothing.
+
+    A crash after `carry_out` and before `keep` carries it out again: hand `action_id` on to your gateway, if it knows such ids.
+    """
+    if command["kind"] == "cancel":
+        return None  # it has gone out already: this service has no queue from which it could be taken back
+    if command["kind"] != "send":
+        return None  # a kind of a later version
+    known = memory.recall(command)
+    if known is None:
+        known = carry_out(command)
+        memory.keep(command, *known)
+    return known
+
+
+def main(options: argparse.Namespace) -> None:
     """Serve; with `once` until nothing has come for a while."""
     # murmur2: the report must land in the partition of its customer. librdkafka's own default is another hash.
-    producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random"})
+    producer = Producer({"bootstrap.servers": options.bootstrap, "partitioner": "murmur2_random"})
     consumer = Consumer(
         {
-            "bootstrap.servers": bootstrap,
-            "group.id": f"example-{topic}",
+            "bootstrap.servers": options.bootstrap,
+            "group.id": f"example-{options.topic}",
             "isolation.level": "read_committed",
             "auto.offset.reset": "earliest",
             "enable.auto.commit": False,
         }
     )
-    consumer.subscribe([topic])
-    done: set[tuple[str, int]] = set()  # keep it in your database: it has to outlive this process
+    consumer.subscribe([options.topic])
+    memory = Memory(options.database)
+    print(f"serving {options.topic}", file=sys.stderr, flush=True)
     idle_since = time.monotonic()
     try:
-        while not once or time.monotonic() - idle_since < IDLE_S:
+        while not options.once or time.monotonic() - idle_since < IDLE_S:
             message = consumer.poll(0.2)
             if message is None or message.error():
                 continue
             idle_since = time.monotonic()
             command = read(message)
-            identity = (command["action_id"], command["attempt"])
-            if command["kind"] == "send" and identity not in done:
-                status, code = carry_out(command)
-                done.add(identity)
-                report(producer, command, status, code)
-                print(f"{command['customer']:8} {command['template']:16} {status} {code or ''}".rstrip())
+            outcome = serve(command, memory)
+            if outcome is not None:
+                report(producer, options.outcomes_topic, command, *outcome)
+                what = command["template"] or command["action"] or command["kind"]
+                print(f"{command['customer']:8} {what:16} {outcome[0]} {outcome[1] or ''}".rstrip(), flush=True)
             producer.flush()
             consumer.commit(message, asynchronous=False)  # only now: a crash before repeats the command, never loses it
     except KeyboardInterrupt:
         pass
     finally:
         consumer.close()
+        memory.close()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], once="--once" in sys.argv)
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("bootstrap", help="Kafka brokers, host:port")
+    parser.add_argument("topic", help="the channel's topic of commands")
+    parser.add_argument("--outcomes-topic", default="journeys.outcomes", help="where to report [journeys.outcomes]")
+    parser.add_argument("--database", default="channel-service.sqlite", help="what was carried out [channel-service.sqlite]")
+    parser.add_argument("--once", action="store_true", help="end when nothing has come for 5 s")
+    main(parser.parse_args())

@@ -41,6 +41,7 @@ GROUPS: Final = (
     "acls",
     "config",
     "doctor",
+    "channel",
     "produce",
     "actions",
     "sight",

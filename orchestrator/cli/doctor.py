@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import typer
 
 from orchestrator.cli import common
@@ -33,6 +35,7 @@ def doctor(
     from orchestrator import kafka
     from orchestrator.operate import doctor as room
     from orchestrator.settings import client_config
+    from orchestrator.stream.registry import Registry, connect
     from orchestrator.wire.schemas import load_schemas
     from orchestrator.workspace import Workspace
 
@@ -41,9 +44,14 @@ def doctor(
     workspace = Workspace.load(settings.topologies, settings.schemas)
     conf = client_config(settings)
     kafka.wait_for_broker(conf, settings.connect_timeout_s, common.say)
-    patient = room.Patient(workspace.topology, load_schemas(workspace.schemas), now=room.now_ms())
-    with common.progress("looking at records") as (move, _):
-        found = room.examine(conf, kafka.admin(conf), patient, lambda _: move(0))
+    known = load_schemas(workspace.schemas)
+    with contextlib.ExitStack() as stack:
+        registry = None
+        if settings.registry:
+            registry = stack.enter_context(contextlib.closing(Registry(connect(settings.registry), known)))
+        found = room.examine(
+            conf, kafka.admin(conf), room.Patient(workspace.topology, known, registry, room.now_ms()), common.say
+        )
     if json:
         common.print_json([to_builtins(each) for each in found])
     else:

@@ -18,9 +18,10 @@ from msgspec import Struct
 from orchestrator.language.model import Topology
 from orchestrator.operate import documents, topics
 from orchestrator.stream import rights
+from orchestrator.stream.registry import Registry
 from orchestrator.wire.gate import Gate, Refusal
 from orchestrator.wire.partitioning import partition_for
-from orchestrator.wire.schemas import SchemaSet, SchemaSource
+from orchestrator.wire.schemas import SchemaSet
 
 SAMPLE: Final = 500  # records of each partition
 _AHEAD_MS: Final = 60_000
@@ -43,16 +44,16 @@ class Finding(Struct, frozen=True):
 
 
 class Patient(Struct, frozen=True):
-    """The system that is looked at. `registry` knows schema ids, None where there is none; `now` is the wall clock, ms UTC."""
+    """The system that is looked at. `registry` is asked for schema ids; `now` is the wall clock, ms UTC."""
 
     topology: Topology
     schemas: SchemaSet
-    registry: SchemaSource | None = None
+    registry: Registry | None = None
     now: int = 0
 
 
 def examine(
-    conf: Mapping[str, Any], admin: AdminClient, patient: Patient, progress: Callable[[str], None] = lambda what: None
+    conf: Mapping[str, Any], admin: AdminClient, patient: Patient, say: Callable[[str], None] = lambda line: None
 ) -> list[Finding]:
     """Look at everything. Blocks; raises Unreachable."""
     streams, policy = patient.topology.streams, patient.topology.policy
@@ -61,7 +62,7 @@ def examine(
     present = {each.spec.name for each in planned if each.found is not None}
     for topic in streams.sources:
         if topic in present:
-            progress(topic)
+            say(f"looking at the newest records of {topic}")
             found += _records(conf, topic, patient)
     return found
 
@@ -137,6 +138,8 @@ def _records(conf: Mapping[str, Any], topic: str, patient: Patient) -> Iterator[
     gate = Gate(patient.schemas, patient.topology.streams, lambda _: True, registry=patient.registry)
     sample = _Sample()
     for message in documents.read(conf, topic, newest):
+        if patient.registry is not None:
+            patient.registry.fetch(patient.registry.missing([message]))
         _take(sample, message, gate, count, patient.now)
     if not sample.seen:
         yield Finding("records", topic, "note", "has no records", "see whether its producers run")

@@ -24,11 +24,11 @@ _SECTION: Final = "<!-- from the code: {name} -->\n{body}\n<!-- end -->"
 
 
 def settings_table() -> str:
-    """Every setting with its default; `kafka` is told of in the text."""
+    """Every setting with its default; the tables of clients' settings are told of in the text."""
     rows = ["| setting | default | what it is |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default = "" if field.default in (None, "") else f"`{str(field.default).lower()}`"
-        if name != "kafka":
+        if name not in ("kafka", "registry"):
             rows.append(f"| `{name}` | {default} | {field.description} |")
     return "\n".join(rows)
 
