@@ -34,6 +34,8 @@ _READING: Final[Mapping[str, Any]] = {
     "fetch.wait.max.ms": 20,
 }
 
+_NO_LEADER_YET: Final = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+
 Progress = Callable[[int, int], None]  # (offsets done, offsets in all)
 Range = tuple[int, int]
 
@@ -55,7 +57,7 @@ def ranges(conf: Mapping[str, Any], topic: str, partitions: Iterable[int]) -> di
     """Give the first and the next committed offset of partitions of a topic. Blocks; raises Unreachable, TopicMismatch."""
     client = kafka.consumer({**conf, **_READING})
     try:
-        return {n: client.get_watermark_offsets(TopicPartition(topic, n), timeout=_TIMEOUT_S) for n in partitions}
+        return {n: _bounds(client, TopicPartition(topic, n)) for n in partitions}
     except KafkaException as error:
         code = error.args[0].code()
         if code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_PARTITION, KafkaError._UNKNOWN_TOPIC):
@@ -63,6 +65,20 @@ def ranges(conf: Mapping[str, Any], topic: str, partitions: Iterable[int]) -> di
         raise Unreachable(f"Kafka did not say where the topic ends: {error.args[0].str()}", where=topic) from None
     finally:
         client.close()
+
+
+def _bounds(client: Any, place: TopicPartition) -> Range:
+    """Ask until the time is over: a topic that was just made has no leaders for a moment. Raises KafkaException."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            found: Range = client.get_watermark_offsets(place, timeout=_TIMEOUT_S)
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_LEADER_YET or time.monotonic() > deadline:
+                raise
+            time.sleep(_POLL_S)
+        else:
+            return found
 
 
 def read(
