@@ -279,3 +279,20 @@ def _refuse_open_passwords(settings: Settings) -> None:
             where="kafka.security.protocol",
             next_step="use SASL_SSL, or set allow_sasl_plaintext = true if the network is trusted",
         )
+    _refuse_open_registry(settings)
+
+
+def _refuse_open_registry(settings: Settings) -> None:
+    urls = settings.registry.get("url", "")
+    if "@" in urls:
+        raise UsageError(
+            "registry.url holds a password, and a URL is shown and logged",
+            where="registry.url",
+            next_step="put user:password into a file, and its name into registry.basic.auth.user.info_file",
+        )
+    if "http://" in urls and any(is_secret(name) for name in settings.registry) and not settings.allow_sasl_plaintext:
+        raise UsageError(
+            "registry.url sends a password or token over a connection that is not encrypted",
+            where="registry.url",
+            next_step="use https, or set allow_sasl_plaintext = true if the network is trusted",
+        )

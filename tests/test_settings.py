@@ -164,3 +164,17 @@ def test_help_does_not_pay_for_settings_and_clients() -> None:
     code = f"import sys; from orchestrator import cli; cli.run(['produce', '--help']); sys.exit(','.join({heavy}) or 0)"
     found = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, timeout=60)
     assert (found.returncode, found.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    "registry",
+    [
+        {"url": "http://registry:8081", "basic.auth.user.info": "me:hush"},
+        {"url": "http://registry:8081", "bearer.auth.token": "hush"},
+        {"url": "https://me:hush@registry:8081"},
+    ],
+)
+def test_a_registrys_password_is_neither_sent_open_nor_shown(registry: dict[str, str]) -> None:
+    with pytest.raises(UsageError) as raised:
+        Settings.load(overrides={"registry": registry})
+    assert "hush" not in str(raised.value)

@@ -30,6 +30,9 @@ _UNKNOWN_RETRIES: Final = 3
 _UNKNOWN_PAUSE_S: Final = 0.3
 _UNKNOWN_FOR_S: Final = 30.0  # so long a schema counts as unknown without the registry being asked again
 _NOT_FOUND: Final = 404
+# What the API itself says of a schema that it lacks. A registry without GUIDs, such as Apicurio 2, says 0 to them.
+_NO_SCHEMA: Final = range(40400, 40500)
+_NO_SUCH_CALL: Final = 0
 
 Ref = tuple[str, bytes]  # how a record names its schema: kind, and id or GUID
 
@@ -112,7 +115,7 @@ class Registry:
                 return found
             why = "its answer has no schema"
         except SchemaRegistryError as error:
-            if error.http_status_code == _NOT_FOUND:
+            if error.http_status_code == _NOT_FOUND and _is_the_apis(error.error_code, kind):
                 return None
             why = f"it answers {error.http_status_code}"
         except Exception as error:  # whatever a client, a proxy or a stranger at that address may do
@@ -192,6 +195,11 @@ def _named(message: Any) -> Ref | None:
     if value[:1] == framing.CONFLUENT and len(value) >= framing.CONFLUENT_LENGTH:
         return "id", value[1 : framing.CONFLUENT_LENGTH]
     return None
+
+
+def _is_the_apis(code: object, kind: str) -> bool:
+    """Tell whether a 404 is about the schema. A proxy's, or that of a wrong path in `registry.url`, says nothing of it."""
+    return code in _NO_SCHEMA or (kind == "guid" and code == _NO_SUCH_CALL)
 
 
 def _number(name: bytes) -> int:

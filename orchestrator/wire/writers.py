@@ -28,6 +28,15 @@ def writer_of(text: str, known: SchemaSet) -> EventType:
 
     Only records whose full name one of the known event types has are taken: that is the list of what may come in.
     """
+    try:
+        return _judged(text, known)
+    except SchemaRefused:
+        raise
+    except Exception as error:  # a schema is data: whatever fails at one is its fault, and must not end the worker
+        raise SchemaRefused(f"it cannot be read by: {type(error).__name__}") from None
+
+
+def _judged(text: str, known: SchemaSet) -> EventType:
     if len(text.encode()) > MAX_BYTES:
         raise SchemaRefused(f"the schema has more than {MAX_BYTES} bytes")
     if _nesting(text) > MAX_NESTING:

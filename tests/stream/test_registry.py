@@ -133,6 +133,8 @@ def test_b1_what_the_registry_does_not_have_or_nobody_should_decode_by_is_unknow
         pytest.param((503, b"<html>"), id="503"),
         pytest.param((401, {"error_code": 401, "message": "who?"}), id="401"),
         pytest.param((302, b""), id="redirect"),
+        pytest.param((404, b"<html>nginx</html>"), id="a proxy's 404"),
+        pytest.param((404, {"error_code": 0, "message": "RESTEASY003210"}), id="404 of a wrong path"),
         pytest.param((200, b"not json"), id="garbage"),
         pytest.param((200, {"nothing": 1}), id="no schema in it"),
     ],
@@ -144,6 +146,13 @@ def test_b1_a_registry_that_does_not_help_is_no_fault_of_the_record(stub: Stub, 
         registry.fetch({REF})
     assert "secret" not in str(caught.value)
     assert registry.missing([message(b"\x00\x00\x00\x00\x07x")]) == {REF}
+
+
+def test_b1_a_registry_that_knows_no_guids_has_not_the_schema(stub: Stub) -> None:
+    stub.answer = lambda: (404, {"error_code": 0, "message": "RESTEASY003210"})
+    registry = stub.registry()
+    registry.fetch({("guid", bytes(16))})
+    assert registry.missing([message(b"x", [("__value_schema_id", b"\x01" + bytes(16))])]) == set()
 
 
 def test_b1_neither_is_one_that_is_slow_or_away(stub: Stub) -> None:

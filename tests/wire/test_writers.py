@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from orchestrator.operate.contracts import schema_text
 from orchestrator.wire.writers import SchemaRefused, writer_of
 from tests.wire.messages import SCHEMAS
+from tests.wire.writers_fuzz import run
 
 
 def purchase(**changes: Any) -> str:
@@ -56,3 +58,21 @@ def test_b1_the_known_one_is_read_as_it_is_also_where_the_registry_dropped_our_a
 def test_b1_what_nobody_should_decode_by_is_refused(text: str, why: str) -> None:
     with pytest.raises(SchemaRefused, match=why):
         writer_of(text, SCHEMAS)
+
+
+@pytest.mark.parametrize("field", [{"known": 5}, {"known": {"a": []}}, {"type": "string", "spread": True, "known": []}])
+def test_b1_attributes_of_ours_in_a_strangers_schema_may_be_anything(field: dict[str, Any]) -> None:
+    with pytest.raises(SchemaRefused):
+        writer_of(purchase(more=[{"name": "m", "type": "string"} | field]), SCHEMAS)
+
+
+def test_b1_a_text_that_is_no_unicode_is_refused() -> None:
+    with pytest.raises(SchemaRefused):
+        writer_of(purchase(doc="@").replace("@", "\ud800"), SCHEMAS)
+
+
+def test_b1_spoiled_schemas_and_bytes_never_raise() -> None:
+    found = run(seed=random.randrange(2**40), seconds=10, most=1_500)
+    assert found["schemas refused"]
+    assert found["schemas taken"]
+    assert found["refusals"]
