@@ -8,11 +8,11 @@ import os
 import platform
 import sys
 
-from benchmarks import cdnow, engine, restore, timers, w1
+from benchmarks import cdnow, engine, replay, restore, timers, w1
 from tests.brokers import KafkaUnavailable, start_kafka
 from tests.brokers.kafka_process import LONG_LIVED
 
-BENCHMARKS = {each.NAME: each for each in (engine, cdnow, restore, timers, w1)}
+BENCHMARKS = {each.NAME: each for each in (engine, cdnow, restore, replay, timers, w1)}
 DEFAULT = [engine.NAME, cdnow.NAME]  # the others take minutes
 
 

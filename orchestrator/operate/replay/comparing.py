@@ -8,7 +8,7 @@ by customer, time and source record.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Final, Literal
 
@@ -35,6 +35,7 @@ _SHOWN: Final = {
     Header.STEP: "step",
     Header.SEVERITY: "severity",
 }
+_SKEW_MS: Final = 60_000  # how far apart the clocks of two workers may be that had the partition one after the other
 _ORDER: Final = {"decisions": 0, "incident": 1, "action": 2}  # within one handling the decision says most
 
 
@@ -142,8 +143,12 @@ class Comparison:
             self._found(message)
 
     def finish(self, cycles: Cycles) -> None:
-        """Read the log to its end; what is still unmatched then is a difference, if the window has it."""
+        """Read the log to the end of the last cycle; what is still unmatched then is a difference, if the window has it."""
+        end = cycles.times[-1] + _SKEW_MS if cycles.times else 0
         while (message := self._next_found()) is not None:
+            # What was written long after the last cycle is of a later one. An incident may have its record's time.
+            if self.what != "incident" and message.timestamp()[1] > end:
+                break
             self._found(message)
         for sides in self.unmatched.expected.values():
             for side in sides:
@@ -285,9 +290,9 @@ def _fields(log: Mapping[str, Any], replay: Mapping[str, Any]) -> list[str]:
     return found or ["headers"]
 
 
-def by_customer(differences: list[Difference]) -> dict[tuple[int, str], deque[Difference]]:
+def by_customer(differences: list[Difference]) -> dict[tuple[int, str], list[Difference]]:
     """Group differences by partition and customer, each group with its first cause first, groups in order of theirs."""
-    grouped: dict[tuple[int, str], deque[Difference]] = defaultdict(deque)
+    grouped: dict[tuple[int, str], list[Difference]] = defaultdict(list)
     for each in sorted(differences, key=lambda each: (each.partition, each.order)):
         grouped[each.partition, each.customer].append(each)
     return dict(grouped)

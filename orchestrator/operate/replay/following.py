@@ -30,7 +30,6 @@ from orchestrator.wire.lines import action_line
 CHECKPOINT: Final = "checkpoint"
 DECISIONS: Final = "decisions.jsonl"
 ACTIONS: Final = "actions.jsonl"
-_TOLD_EVERY: Final = 500  # records between two words of progress
 
 
 class Order(Struct, frozen=True):
@@ -46,7 +45,7 @@ class Order(Struct, frozen=True):
 
 
 class Outcome(Struct):
-    """What came of a partition so far. `documents` are those of the state at its end, only where somebody asked for them."""
+    """What came of a partition so far. `gone` outputs are older than what the log still has."""
 
     cycles: int = 0
     records: int = 0
@@ -150,6 +149,7 @@ class Following:
         while (message := log.pop()) is not None:
             if (found := deadly_record(message.headers() or [])) is not None:
                 yield found
+        log.close()
 
     def _records(self) -> Iterator[tuple[JournalRecord, int]]:
         """Give the journal's records that the window needs, each held against the one before it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,7 +72,7 @@ def partitions_of(chosen: Mapping[str, Sequence[int]], program: Program) -> list
     return sorted({number for numbers in chosen.values() for number in numbers})
 
 
-def replay(conf: Mapping[str, Any], asked: Asked, basis: Basis, tell: Tell, say_total: Any) -> Result:
+def replay(conf: Mapping[str, Any], asked: Asked, basis: Basis, tell: Tell, say_total: Callable[[int], None]) -> Result:
     """Replay, and write what came of it to the folder. Blocks. `say_total` hears how many source offsets there are in all.
 
     The same call on the same folder goes on where an interrupted one stopped. Raises FolderTaken, HistoryGone, ProgramUnknown,
@@ -103,7 +103,7 @@ def replay(conf: Mapping[str, Any], asked: Asked, basis: Basis, tell: Tell, say_
     return Result(outcomes, found)
 
 
-def _agreed(asked: Asked, programs: Sequence[str], measure: Any) -> logs.Bounds:
+def _agreed(asked: Asked, programs: Sequence[str], measure: Callable[[], logs.Bounds]) -> logs.Bounds:
     """Give the logs' bounds: those of an interrupted replay that asked for the same, else measured and noted in the folder.
 
     Raises FolderTaken where the folder has the work of another one.
@@ -121,7 +121,7 @@ def _agreed(asked: Asked, programs: Sequence[str], measure: Any) -> logs.Bounds:
         return msgspec.convert(found["bounds"], logs.Bounds, strict=False)
     if asked.folder.is_dir() and any(asked.folder.iterdir()):
         raise FolderTaken("the folder is not empty", where=str(asked.folder), next_step="name another folder with --out")
-    bounds: logs.Bounds = measure()
+    bounds = measure()
     asked.folder.mkdir(parents=True, exist_ok=True)
     note.write_bytes(msgspec.json.encode({"asked": mine, "bounds": bounds}))
     return bounds

@@ -25,7 +25,7 @@ DAY = 86_400_000
 START = 1_767_571_200_000  # 2026-01-05T00:00:00Z
 END = "1998-09-30T00:00:00Z"
 END_MS = 907_113_600_000
-ONE_IN = 20
+ONE_IN = 40
 
 POLICY = """
 channels: {email: {topic: a.email}}
