@@ -62,7 +62,8 @@ def register_(
 ) -> None:
     """Register what the registry lacks, under the subjects and with the compatibility that this project works by.
 
-    Exit status: 0 done or planned, 1 a file is wrong or a journey would break, 2 no registry is set, 3 it does not answer, 4 a reader would break.
+    Exit status: 0 done or planned, 1 a file is wrong or a journey would break, 2 no registry is set, 3 it does not answer,
+    4 a reader would break.
     """
     from orchestrator.errors import UsageError
 
