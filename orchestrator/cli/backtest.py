@@ -99,6 +99,7 @@ def _history(settings: Settings, pair: Pair, events: Path | None, until: int | N
     schemas = load_schemas(settings.schemas or schemas_beside(settings.topologies))
     if events is not None:
         return history.from_lines(events, schemas, until)
+    common.refuse_registry(settings)
     conf = client_config(settings)
     kafka.wait_for_broker(conf, settings.connect_timeout_s, common.say)
     with acting.bar("reading") as moved:

@@ -71,6 +71,18 @@ def instant(option: str, text: str) -> int | None:
     return found
 
 
+def refuse_registry(settings: Settings) -> None:
+    """Refuse to judge events by the schemas at hand alone where workers read some from a registry. Raises RefusedByState."""
+    from orchestrator.errors import RefusedByState
+
+    if settings.registry:
+        raise RefusedByState(
+            "this command reads schemas from files only, and workers here read a registry: valid events would look broken",
+            where="registry",
+            next_step="if all events carry schemas of the folder, leave `registry` out of the settings for this call",
+        )
+
+
 def say(line: str) -> None:
     """Tell a person something that is not the result: progress, advice, warnings."""
     typer.echo(line, err=True)

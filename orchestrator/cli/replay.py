@@ -83,6 +83,7 @@ def replay(
     settings = common.load_settings(
         config, assignments, topologies=topologies, schemas=schemas, bootstrap_server=bootstrap_server
     )
+    common.refuse_registry(settings)
     basis = Basis(
         (settings.topologies, *(earlier or ())), settings.schemas, GateLimits(value_bytes=settings.value_bytes), any_program
     )
