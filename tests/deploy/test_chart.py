@@ -20,6 +20,9 @@ from orchestrator.stream.ending import STOP_TIMEOUT_S
 from tests.deploy.tools import KUBERNETES
 from tests.house.tree import ROOT
 
+# The first test builds helm where nobody has yet.
+pytestmark = pytest.mark.timeout(1200)
+
 CHART = ROOT / "deploy/helm/journey-orchestrator"
 LEAST = {"kafka": {"bootstrapServers": "kafka-1:9093,kafka-2:9093"}}
 EVERYTHING: dict[str, Any] = {

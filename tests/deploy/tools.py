@@ -1,6 +1,6 @@
 """Tools that no Python package brings, fetched once into a cache outside the tree: helm by Go, promtool out of Debian's package.
 
-A test that needs one skips with the reason where it cannot be had.
+A test that needs one skips with the reason where it cannot be had. `python tests/deploy/tools.py` fetches both.
 """
 
 from __future__ import annotations
@@ -76,3 +76,11 @@ def _run(command: list[str], folder: Path, **environment: str) -> None:
         raise ToolUnavailable(f"{command[0]} did not end in {_BUILD_S} s") from error
     if done.returncode != 0:
         raise ToolUnavailable(f"{' '.join(command[:3])}: {done.stderr[-300:].strip()}")
+
+
+if __name__ == "__main__":
+    for get in (helm, promtool):
+        try:
+            print(f"{get.__name__}: {get()}")
+        except ToolUnavailable as error:
+            print(f"{get.__name__}: {error}; what needs it is skipped")
