@@ -162,3 +162,6 @@ def test_v5_v6_pause_resume_and_roll_back_with_nothing_lost(
     sent = _sent(stage)
     assert {name: version for name, (version, _) in sent.items()} == {"ann": 2, "bob": 2, "cem": 2, "dan": 1, "eve": 2}
     assert_exactly_once(stage, earlier=[before])
+
+    replayed = ("replay", "--earlier", str(before), "--out", str(tmp_path / "replayed"), "--jobs", "1")
+    assert shell.run(*replayed) == ExitCode.OK, shell.out + shell.err

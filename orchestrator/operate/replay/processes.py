@@ -34,9 +34,9 @@ class Basis(Struct, frozen=True):
     limits: GateLimits
     is_any_program: bool = False
 
-    def programs(self) -> Programs:
-        """Load them. Raises what `Workspace.load` does."""
-        return Programs(self.topologies, self.schemas, self.limits, is_any_good=self.is_any_program)
+    def programs(self, conf: Mapping[str, Any] | None = None) -> Programs:
+        """Load them; with `conf` those too that were published, once they are asked for. Raises what `Workspace.load` does."""
+        return Programs(self.topologies, self.schemas, self.limits, is_any_good=self.is_any_program, conf=conf)
 
 
 def replay_all(orders: Sequence[Order], basis: Basis, jobs: int, tell: Tell) -> dict[int, Outcome]:
@@ -117,7 +117,7 @@ def _work(orders: Sequence[Order], basis: Basis, told: Any, stop: Any) -> None:
         return bool(stop.is_set() or (parent is not None and not parent.is_alive()))
 
     try:
-        programs = basis.programs()
+        programs = basis.programs(orders[0].client if orders else None)
         for order in orders:
             if is_stopped():
                 return

@@ -54,7 +54,7 @@ class Shadow:
         self._record, self._at, self._program = record, at, program
         self._said: list[Said] = []
         self._handlings: list[Handling] = []
-        name = program.name
+        name, self.state.paused = program.name, program.paused
         self._out = self._outboxes.get(name) or self._outboxes.setdefault(name, Outbox(program.topology, lambda: at))
         for run in record.runs:
             if run.topic:
