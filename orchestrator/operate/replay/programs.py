@@ -71,8 +71,8 @@ class Programs:
         return self.found[0]
 
     def _published(self, name: str) -> Program | None:
-        """Give a program from the topic of definitions, None where it came from a worker's own folder."""
-        if self._conf is None or not revision_of(name):
+        """Give a program from the topic of definitions, None where it came from a folder, or a draft is to stand for all."""
+        if self._conf is None or self._is_any_good or not revision_of(name):
             return None
         if self._board is None:
             self._board = read_board(self._conf, self._workspace.topology.streams)
