@@ -11,6 +11,7 @@ from typing import Any, Final
 
 MAX_DEPTH: Final = 32
 MAX_FIELDS: Final = 1_000
+MAX_DIGITS: Final = 1_000  # of a decimal: its bounds are powers of ten, and one of a million digits takes minutes
 
 Schema = Any  # parsed JSON: a name, a union as list, or a mapping
 
@@ -46,8 +47,14 @@ class _Inspection:
             self._visit_record(schema, path, depth)
         elif schema["type"] in ("array", "map"):
             self._visit_collection(schema, path, depth)
-        elif schema["type"] in ("enum", "fixed"):
+        else:
+            self._visit_simple(schema, path)
+
+    def _visit_simple(self, schema: Schema, path: str) -> None:
+        if schema["type"] in ("enum", "fixed"):
             self._named[schema["name"]] = schema
+        if schema.get("logicalType") == "decimal" and not all(_is_digits(schema.get(key, 0)) for key in ("precision", "scale")):
+            self.found.append(f"{path} is a decimal whose precision or scale is no number up to {MAX_DIGITS}")
 
     def _visit_name(self, name: str, path: str, depth: int) -> None:
         if name in self._open:
@@ -83,6 +90,10 @@ class _Inspection:
         if schema["type"] == "record":
             return all(self._is_weightless(field["type"], guard + 1) for field in schema["fields"])
         return bool(schema["type"] == "null" or schema.get("size") == 0)
+
+
+def _is_digits(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value <= MAX_DIGITS
 
 
 def names_in(schema: Schema) -> dict[str, Schema]:

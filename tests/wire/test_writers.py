@@ -76,3 +76,10 @@ def test_b1_spoiled_schemas_and_bytes_never_raise() -> None:
     assert found["schemas refused"]
     assert found["schemas taken"]
     assert found["refusals"]
+
+
+@pytest.mark.parametrize("sizes", [{"precision": 10**6, "scale": 10**6}, {"precision": 10**9}])
+def test_b1_a_decimal_of_a_million_digits_is_refused_before_its_bounds_are_reckoned(sizes: dict[str, int]) -> None:
+    kind = {"type": "bytes", "logicalType": "decimal", **sizes}
+    with pytest.raises(SchemaRefused, match="decimal"):
+        writer_of(purchase(more=[{"name": "m", "type": kind}]), SCHEMAS)

@@ -7,6 +7,7 @@ the answer is a refusal or a record: an exception, a crash or a stall is a failu
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import random
 import time
@@ -104,12 +105,14 @@ def run(seed: int, seconds: float, most: int) -> Counter[str]:
     found, ends, number = Counter[str](), time.monotonic() + seconds, 0
     while number < most and time.monotonic() < ends:
         one, started = seed + number, time.process_time()
+        faulthandler.dump_traceback_later(STALL_S * 3, exit=True)  # what holds Python's lock is stopped by nothing else
         try:
             found += once(random.Random(one))
         except Exception as error:
             raise AssertionError(f"seed {one}") from error
         assert time.process_time() - started < STALL_S, f"seed {one} stalled"
         number += 1
+    faulthandler.cancel_dump_traceback_later()
     return found
 
 
