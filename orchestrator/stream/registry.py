@@ -28,6 +28,8 @@ TIMEOUT_S: Final = 3.0
 # A schema may be registered a moment before all of a registry's nodes know it.
 _UNKNOWN_RETRIES: Final = 3
 _UNKNOWN_PAUSE_S: Final = 0.3
+_MANY: Final = 50
+_REMEMBERED: Final = 10_000  # unknown ones; invented ids must not fill the memory
 _UNKNOWN_FOR_S: Final = 30.0  # so long a schema counts as unknown without the registry being asked again
 _NOT_FOUND: Final = 404
 # What the API itself says of a schema that it lacks. A registry without GUIDs, such as Apicurio 2, says 0 to them.
@@ -78,32 +80,37 @@ class Registry:
 
     def fetch(self, refs: Iterable[Ref]) -> None:
         """Ask for these schemas. Blocks; raises Unreachable where the registry does not answer or makes no sense."""
-        for kind, name in sorted(refs):
-            self._fetch(kind, name)
+        left = sorted(refs)
+        # Many at once are no news of one producer but bytes that look like ids: they are asked for once.
+        for _ in range(_UNKNOWN_RETRIES if len(left) <= _MANY else 1):
+            left = [ref for ref in left if not self._fetch(*ref)]
+            if not left:
+                return
+            threading.Event().wait(_UNKNOWN_PAUSE_S)
+        for kind, name in left:
+            log.warning("schema_unknown", schema=_shown(kind, name), next="its records become incidents; they can be redriven")
+            self._note_unknown((kind, name))
 
-    def _fetch(self, kind: str, name: bytes) -> None:
-        ref, shown = (kind, name), str(framing.SchemaRef(kind, name, 0))  # type: ignore[arg-type]
-        text = self._text(kind, name)
-        if text is None:
-            log.warning("schema_unknown", schema=shown, next="its records become incidents; they can be redriven")
-            self._unknown[ref] = monotonic() + _UNKNOWN_FOR_S
-            return
+    def _fetch(self, kind: str, name: bytes) -> bool:
+        """Ask for a schema and judge it; tell whether the registry has it."""
+        schema = self._ask(kind, name)
+        if schema is None:
+            return False
+        is_avro = (schema.schema_type or "AVRO") == "AVRO" and not schema.references
         try:
-            self._found[ref] = writer_of(text, self._known)
+            self._found[kind, name] = writer_of(str(schema.schema_str) if is_avro else "", self._known)
         except SchemaRefused as error:
-            log.warning("schema_refused", schema=shown, why=str(error), next="its records become incidents; they can be redriven")
-            self._unknown[ref] = monotonic() + _UNKNOWN_FOR_S
+            why = str(error)
+            log.warning(
+                "schema_refused", schema=_shown(kind, name), why=why, next="its records become incidents; redrive them later"
+            )
+            self._note_unknown((kind, name))
+        return True
 
-    def _text(self, kind: str, name: bytes) -> str | None:
-        """Give a schema's text, None where the registry says that it has none, or that it is not Avro."""
-        pause = threading.Event()
-        for _ in range(_UNKNOWN_RETRIES):
-            schema = self._ask(kind, name)
-            if schema is not None:
-                is_avro = (schema.schema_type or "AVRO") == "AVRO" and not schema.references
-                return str(schema.schema_str) if is_avro else ""
-            pause.wait(_UNKNOWN_PAUSE_S)
-        return None
+    def _note_unknown(self, ref: Ref) -> None:
+        if len(self._unknown) >= _REMEMBERED:
+            self._unknown.clear()
+        self._unknown[ref] = monotonic() + _UNKNOWN_FOR_S
 
     def _ask(self, kind: str, name: bytes) -> Any:
         from confluent_kafka.schema_registry.error import SchemaRegistryError
@@ -204,3 +211,7 @@ def _is_the_apis(code: object, kind: str) -> bool:
 
 def _number(name: bytes) -> int:
     return int.from_bytes(name, "big")
+
+
+def _shown(kind: str, name: bytes) -> str:
+    return str(framing.SchemaRef(kind, name, 0))  # type: ignore[arg-type]
