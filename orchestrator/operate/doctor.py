@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
-from msgspec import Struct
+from msgspec import Struct, field
 
 from orchestrator.language.model import Topology
 from orchestrator.operate import documents, topics
@@ -127,8 +127,8 @@ class _Sample(Struct):
     furthest_ms: int = 0
     by_broker: int = 0
     newest: int = 0
-    refused: Counter[str] = Counter()
-    types: Counter[str] = Counter()
+    refused: Counter[str] = field(default_factory=Counter)
+    types: Counter[str] = field(default_factory=Counter)
 
 
 def _records(conf: Mapping[str, Any], topic: str, patient: Patient) -> Iterator[Finding]:

@@ -14,6 +14,13 @@ from tests.brokers import fill
 from tests.contract.conftest import MakeStage
 from tests.contract.stage import Stage
 from tests.contract.test_deadly_records import purchase
+from tests.wire.messages import SCHEMAS
+
+
+def outcome_of(customer: str) -> bytes:
+    schema = SCHEMAS.get("action.outcome")
+    assert schema is not None
+    return schema.encode(customer, "o1", 1, {"action_id": "a", "status": "delivered", "code": None, "data": {}})
 
 
 def examined(stage: Stage, capsys: Any) -> tuple[int, list[dict[str, Any]]]:
@@ -46,6 +53,8 @@ def test_a_sound_system_has_nothing_wrong_and_each_ailment_is_found(stage_on_kaf
             {"key": b"c1", "value": b"{}", "timestamp": now},
         ],
     )
+    outcome = outcome_of("c1")
+    fill(stage.broker.bootstrap, stage.topology.streams.outcomes, [{"key": b"c1", "value": outcome, "timestamp": now}])
     admin = AdminClient({"bootstrap.servers": stage.broker.bootstrap})
     change = ConfigEntry("cleanup.policy", "compact", incremental_operation=AlterConfigOpType.SET)
     changed = ConfigResource(ConfigResource.Type.TOPIC, stage.topology.streams.outcomes, incremental_configs=[change])
@@ -69,4 +78,5 @@ def test_a_sound_system_has_nothing_wrong_and_each_ailment_is_found(stage_on_kaf
     assert "by up to 600 s" in wrong["clock", stage.events] or "by up to 59" in wrong["clock", stage.events]
     assert wrong["records", stage.events].endswith("1 not_avro")
     assert "ada" not in json.dumps(found), "no customer is named"
+    assert ("records", stage.topology.streams.outcomes) not in wrong, "what is wrong with one topic is not of the next"
     assert all(each["next_step"] for each in found if each["result"] != "ok")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 import subprocess
 import sys
 import time
@@ -114,8 +115,13 @@ def as_incident(stage: Stage, offset: int) -> dict[str, Any]:
 
 def test_b3_a_record_that_was_cut_comes_back_whole_from_its_source_or_not_at_all(stage_on_kafka: MakeStage, capsys: Any) -> None:
     stage = stage_on_kafka(partitions=1)
-    large = b"x" * 5_000
-    fill(stage.broker.bootstrap, stage.events, [{"key": b"c", "value": large, "timestamp": AT, "partition": 0}])
+    large = random.Random(1).randbytes(1_000_400)  # more than librdkafka sends unless it is told to
+    fill(
+        stage.broker.bootstrap,
+        stage.events,
+        [{"key": b"c", "value": large, "timestamp": AT, "partition": 0}],
+        **{"message.max.bytes": 2_000_000},
+    )
     rows = []
     for offset in (0, 7):  # the one that is there, and one that never was
         message = Message(topic=stage.events, partition=0, offset=offset, key=b"c", value=large, headers=None, timestamp=(1, AT))
@@ -126,3 +132,12 @@ def test_b3_a_record_that_was_cut_comes_back_whole_from_its_source_or_not_at_all
     assert status == 1
     assert ["refused" in each for each in done["incidents"]] == [False, True]
     assert [row.value for row in stage.rows(stage.events)] == [large, large]
+    limit = ("--set", "kafka.message.max.bytes=500000")
+    fill(stage.broker.bootstrap, stage.topology.streams.incidents, [{**rows[0], "headers": renamed(rows[0]["headers"])}])
+    status, done = told(stage, capsys, "redrive", "another-0-0", "--execute", *limit)
+    assert (status, "too large to be sent" in done["incidents"][0]["refused"]) == (1, True)
+
+
+def renamed(headers: list[tuple[str, bytes | None]]) -> list[tuple[str, bytes | None]]:
+    """The same incident under another id."""
+    return [(name, b"another-0-0" if name == Header.INCIDENT_ID else value) for name, value in headers]

@@ -11,6 +11,7 @@ import getpass
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
@@ -26,6 +27,8 @@ from orchestrator.wire.acts import DISCARDED, REDRIVEN, IncidentAct, encode_act
 
 MAX_ATTEMPTS: Final = 3
 _TRANSACTION: Final = 500  # records; what a kill leaves undone is at most so many
+_LARGEST: Final = 32 << 20
+_AROUND: Final = 1_024  # what the protocol and the markers add to a record
 _TIMEOUT_S: Final = 30.0
 _LOOK_S: Final = 10.0
 
@@ -83,7 +86,10 @@ class Worker:
         self._conf = conf
         self._streams = streams
         self._by = by or getpass.getuser()
-        self._producer = kafka.producer({**conf, "transactional.id": f"{streams.app}-incidents", "compression.type": "lz4"})
+        own = {"transactional.id": f"{streams.app}-incidents", "compression.type": "lz4"}
+        # What was too large for a worker may be taken by the topic that it came from all the same.
+        self._producer = kafka.producer({"message.max.bytes": _LARGEST, **conf, **own})
+        self._largest = int(conf.get("message.max.bytes", _LARGEST)) - _AROUND
         self._do(lambda: self._producer.init_transactions(_TIMEOUT_S))
 
     def redrive(
@@ -106,6 +112,8 @@ class Worker:
         done, records = [], []
         for each in part:
             found = _original(self._conf, each.incident) if not each.refused else each.refused
+            if isinstance(found, Original) and _size(found) > self._largest:
+                found = f"with {_size(found)} bytes it is too large to be sent; raise kafka.message.max.bytes"
             if isinstance(found, str):
                 done.append(Planned(each.incident, each.attempt, found))
             else:
@@ -146,7 +154,7 @@ class Worker:
         self._do(self._producer.begin_transaction)
         try:
             for record in records:
-                self._producer.produce(**record)
+                self._do(partial(self._producer.produce, **record))
                 self._producer.poll(0)
             self._do(lambda: self._producer.commit_transaction(_TIMEOUT_S))
         except BaseException:
@@ -173,6 +181,11 @@ class Worker:
                 f"Kafka did not take it: {why.str()}",
                 next_step="check the cluster, and that this principal may Write the topics and the transactional id; do it again",
             ) from None
+
+
+def _size(original: Original) -> int:
+    headers = sum(len(name) + len(value or b"") for name, value in original.headers)
+    return len(original.key or b"") + len(original.value or b"") + headers
 
 
 def _original(conf: Mapping[str, Any], incident: Incident) -> Original | str:
