@@ -59,7 +59,6 @@ FEW_RECORDS: Final = 500  # in one turn; with more of them there is a backlog of
 # A process that stood still for longer may have missed records that are older than the wall clock is now.
 STALL_MS: Final = 2000
 RETRY_S: Final = 1.0
-RESUME: Final = "see why, then: orchestrator partitions resume"
 
 
 class JourneyWorker(Service):
@@ -238,6 +237,7 @@ class JourneyWorker(Service):
             async with self._turn_lock:
                 if self._partitions and not self._is_stopping:
                     await self._cycle_unless_interrupted()
+            await asyncio.sleep(0)  # else a block that no partition takes, or a stop, would leave nobody else a turn
 
     async def _wait_for_work(self) -> None:
         self._wake.clear()
@@ -457,7 +457,7 @@ class JourneyWorker(Service):
             self._attempts.passed(partition.number, partition.next_offsets)
             reach(Failpoint.STORE_BATCH_WRITTEN)
         for number in stopped:
-            log.error("partition_stopped", partition=number, next=f"{RESUME} {number}")
+            log.error("partition_stopped", partition=number, next=f"see why, then: orchestrator partitions resume {number}")
         if stopped:
             self._read_again()  # of the others only
 

@@ -17,8 +17,10 @@ from orchestrator.stream import commit as commit_module
 from orchestrator.stream import positions
 from orchestrator.stream import worker as worker_module
 from orchestrator.stream.commit import TRANSACTION_TIMEOUT_S, Interrupted, TransactionalProducer
+from orchestrator.stream.worker import JourneyWorker
 from tests.brokers import Broker, fill
 from tests.contract.stage import Stage
+from tests.stream.bench import block
 from tests.stream.rig import Lossy, Rig
 
 NOWHERE = {"bootstrap.servers": "127.0.0.1:1", "transactional.id": "t"}
@@ -258,3 +260,26 @@ def test_calls_that_hang_are_counted_and_too_many_end_the_worker() -> None:
         over.set()
         for thread in threads:
             thread.join()
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("is_stopping", [False, True], ids=["no partition is open", "it is told to stop"])
+def test_i8_others_have_their_turns_while_a_block_waits_that_nobody_takes(embedded_rig: Rig, *, is_stopping: bool) -> None:
+    """As it may come between two assignments, or with the order to stop: the loop then turned for itself alone, for ever."""
+    worker = embedded_rig.worker
+    worker._inbox.append(block())
+    worker.app.should_stop = is_stopping
+    opened = worker._partitions
+    worker._partitions = opened if is_stopping else {}
+
+    async def story() -> None:
+        turning = asyncio.create_task(JourneyWorker._run.fun(worker))  # type: ignore[attr-defined]
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        turning.cancel()
+        await asyncio.wait([turning])
+
+    try:
+        asyncio.run(story())
+    finally:
+        worker._partitions = opened
