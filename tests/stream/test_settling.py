@@ -264,7 +264,7 @@ def test_calls_that_hang_are_counted_and_too_many_end_the_worker() -> None:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("is_stopping", [False, True], ids=["no partition is open", "it is told to stop"])
-def test_i8_others_have_their_turns_while_a_block_waits_that_nobody_takes(embedded_rig: Rig, *, is_stopping: bool) -> None:
+def test_others_have_their_turns_while_a_block_waits_that_nobody_takes(embedded_rig: Rig, *, is_stopping: bool) -> None:
     """As it may come between two assignments, or with the order to stop: the loop then turned for itself alone, for ever."""
     worker = embedded_rig.worker
     worker._inbox.append(block())
