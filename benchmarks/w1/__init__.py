@@ -20,16 +20,16 @@ from statistics import median
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from msgspec import Struct
 
-from benchmarks.w1 import ours, raw_loop
+from benchmarks.w1 import kafka_streams, ours, raw_loop
 from benchmarks.w1.contestant import Contestant, Job
 from benchmarks.w1.oracle import digest, expected
 from benchmarks.w1.workload import PARTITIONS, EventRecord, encoded, events
-from tests.brokers import Broker, fill, unique
+from tests.brokers import Broker, KafkaUnavailable, fill, unique
 
 NAME = "w1"
 NEEDS_BROKER = True
 RECORDS = 400_000
-CONTESTANTS: tuple[Contestant, ...] = (ours, raw_loop)
+CONTESTANTS: tuple[Contestant, ...] = (ours, raw_loop, kafka_streams)
 
 _GIVE_UP_S = 300.0
 
@@ -43,17 +43,18 @@ class Run(Struct, frozen=True):
 
 def run(broker: Broker, repeats: int, say: Callable[[str], None], records: int = RECORDS) -> dict[str, float]:
     """Measure. Gives, for each contestant, events a second and microseconds of CPU an event, and its speed as a ratio to ours."""
+    contestants = those_here(say)
     given = list(events(records))
     topic = unique("w1-events")
     broker.create_topic(topic, PARTITIONS, retention_ms="-1")
     fill(broker.bootstrap, topic, encoded(given))
     found: dict[str, list[Run]] = {}
     for number in range(repeats):
-        for contestant in CONTESTANTS:
+        for contestant in contestants:
             result = _once(broker, contestant, topic, given)
             found.setdefault(contestant.NAME, []).append(result)
             say(
-                f"  {number + 1}/{repeats} {contestant.NAME:10} {records / result.seconds:9,.0f} events/s"
+                f"  {number + 1}/{repeats} {contestant.NAME:13} {records / result.seconds:9,.0f} events/s"
                 f"  {result.cpu_s / records * 1e6:6.1f} us CPU an event"
             )
     figures: dict[str, float] = {}
@@ -64,6 +65,16 @@ def run(broker: Broker, repeats: int, say: Callable[[str], None], records: int =
         pairs = zip(found[ours.NAME], runs, strict=True)
         figures[f"ours_to_{name}"] = median(other.seconds / own.seconds for own, other in pairs)
     return {name: value for name, value in figures.items() if name != f"ours_to_{ours.NAME}"}
+
+
+def those_here(say: Callable[[str], None]) -> tuple[Contestant, ...]:
+    """Leave Kafka Streams out where Java or Maven is missing, and say so."""
+    try:
+        kafka_streams.class_path()
+    except KafkaUnavailable as error:
+        say(f"  {kafka_streams.NAME} is left out: {error}")
+        return tuple(each for each in CONTESTANTS if each is not kafka_streams)
+    return CONTESTANTS
 
 
 def _once(broker: Broker, contestant: Contestant, topic: str, given: list[EventRecord]) -> Run:

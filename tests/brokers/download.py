@@ -25,34 +25,38 @@ def cache() -> Path:
     return base / "journey-orchestrator" / f"kafka-{KAFKA_VERSION}"
 
 
-def missing() -> str:
-    """Why Kafka cannot be run from Maven here, or an empty text."""
+def missing(folder: Path | None = None) -> str:
+    """Why what `folder` holds (Kafka's jars) cannot be run from Maven here, or an empty text."""
     if not shutil.which("java"):
         return "there is no java (17 or newer)"
-    if not cache().is_dir() and not shutil.which("mvn"):
+    if not (folder or cache()).is_dir() and not shutil.which("mvn"):
         return "there is no mvn to download it with"
     return ""
 
 
 def jars() -> Path:
     """The folder with Kafka's jars, downloaded if need be (112 MB, once); several processes may ask at the same time."""
-    if reason := missing():
+    return downloaded(cache(), POM, "kafka_*")
+
+
+def downloaded(folder: Path, pom: Path, main_jar: str) -> Path:
+    """The folder with the jars that a pom names, downloaded if need be; `main_jar` is a pattern for one that must be there."""
+    if reason := missing(folder):
         raise KafkaUnavailable(reason)
-    folder = cache()
     if folder.is_dir():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "download.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.is_dir():
-            _download(folder)
+            _download(folder, pom, main_jar)
     return folder
 
 
-def _download(folder: Path) -> None:
+def _download(folder: Path, pom: Path, main_jar: str) -> None:
     """Fill a folder beside the wanted one and rename it, so that a broken download is never taken for a whole one."""
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="download-") as work:
-        shutil.copy(POM, work)
+        shutil.copy(pom, work)
         command = ["mvn", "--batch-mode", "--quiet", "dependency:copy-dependencies", "-DoutputDirectory=jars"]
         try:
             done = subprocess.run(
@@ -66,6 +70,6 @@ def _download(folder: Path) -> None:
             )
         except subprocess.TimeoutExpired as error:
             raise KafkaUnavailable(f"Maven did not finish downloading Kafka {KAFKA_VERSION} in {DOWNLOAD_TIMEOUT_S} s") from error
-        if done.returncode != 0 or not any(Path(work, "jars").glob(f"kafka_*-{KAFKA_VERSION}.jar")):
+        if done.returncode != 0 or not any(Path(work, "jars").glob(f"{main_jar}-{KAFKA_VERSION}.jar")):
             raise KafkaUnavailable(f"Maven could not download Kafka {KAFKA_VERSION}:\n{(done.stdout + done.stderr)[-2000:]}")
         Path(work, "jars").rename(folder)
