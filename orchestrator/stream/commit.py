@@ -169,7 +169,11 @@ class TransactionalProducer:
         Raises WorkerFenced where another producer took over, RecordTooLarge where a limit refused it three times, Interrupted,
         Unreachable.
         """
-        self._producer.poll(0)  # hears of connections that were lost
+        try:
+            self._producer.poll(0)  # hears of connections that were lost
+        except (KafkaException, SystemError) as error:
+            log.warning("producer_broken", error=_reason(error).name())
+            self._is_worn = True
         if self._is_worn:
             # It may wait for a broker that it has struck off, see `_send_offsets`, or have a request under way: LOST_CONNECTION.
             self.open()
@@ -185,8 +189,8 @@ class TransactionalProducer:
             reach(Failpoint.OFFSETS_SENT)
             self._producer.flush(TRANSACTION_TIMEOUT_S)
             self._commit()
-        except KafkaException as error:
-            return self._failed(error.args[0], started, may_have_landed)
+        except (KafkaException, SystemError) as error:
+            return self._failed(_reason(error), started, may_have_landed)
         except TimeoutError:
             log.warning("commit_hangs", seconds=round(monotonic() - started, 1))
             self._is_worn = True
@@ -320,3 +324,15 @@ class TransactionalProducer:
     def close(self) -> None:
         """Let go of the producer; its destructor ends the connections."""
         self._producer = None
+
+
+def _reason(error: KafkaException | SystemError) -> Any:
+    """Give Kafka's error. Raises what is none.
+
+    After an error that ends a producer, confluent-kafka calls `error_cb` while its exception is set already; the first call that
+    is made in there then fails with a SystemError, whose cause is the exception.
+    """
+    cause = error.__cause__ if isinstance(error, SystemError) else error
+    if not isinstance(cause, KafkaException):
+        raise error
+    return cause.args[0]

@@ -37,6 +37,22 @@ class Lossy:
         raise NO_ANSWER
 
 
+class Broken(Lossy):
+    """A producer that a fatal error ended, told of as confluent-kafka does: with a SystemError that the exception has caused."""
+
+    def __init__(self, producer: Any, call: str) -> None:
+        super().__init__(producer, after=False)
+        self._call = call
+
+    def __getattribute__(self, name: str) -> Any:
+        return _break if name == object.__getattribute__(self, "_call") else object.__getattribute__(self, name)
+
+
+def _break(*_: Any, **__: Any) -> None:
+    fatal = KafkaError(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, "sequence desynchronization", fatal=True)
+    raise SystemError("a method returned a result with an exception set") from KafkaException(fatal)
+
+
 class Stuck(Lossy):
     """A producer whose sending of offsets never comes back, as librdkafka's when the group's coordinator was struck off."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from os import urandom
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from tests.brokers import read_to_end, unique
 from tests.contract.conftest import MakeStage
 from tests.contract.stage import Stage
 from tests.stream.bench import START
-from tests.stream.rig import Rig, Stuck
+from tests.stream.rig import Broken, Rig, Stuck
 
 
 async def _two_cycles(rig: Rig, spoil: Callable[[], None]) -> None:
@@ -84,6 +85,30 @@ def test_t6_a_sending_of_offsets_that_never_ends_is_given_up_and_the_cycle_done_
     assert rig.cycles == [2, 2]
     assert len(rig.stage.journal()) == 4
     _assert_a_rebuilt_store_agrees(rig)
+
+
+@pytest.mark.parametrize("call", ["poll", "flush"])
+def test_i3_a_producer_that_a_fatal_error_ended_is_replaced_and_the_cycle_done_once(rig: Rig, call: str) -> None:
+    async def story() -> None:
+        await _two_cycles(rig, lambda: rig.spoil(Broken(rig.worker._producer._producer, call)))
+        if rig.cycles == [1, 1]:
+            rig.handle(1)
+            await rig.commit()
+
+    _run(story())
+    assert rig.cycles == [2, 2]
+    assert len(rig.stage.journal()) == 4
+    _assert_a_rebuilt_store_agrees(rig)
+
+
+def test_a_bug_is_not_taken_for_an_error_of_kafkas(rig: Rig) -> None:
+    rig.spoil(SimpleNamespace(poll=_bug))
+    with pytest.raises(SystemError):
+        rig.worker._producer.run([], [], None)
+
+
+def _bug(*_: Any) -> None:
+    raise SystemError("a bug")
 
 
 def test_t6_a_producer_that_saw_all_brokers_go_is_not_used_again(rig: Rig) -> None:
