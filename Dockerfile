@@ -11,12 +11,12 @@ RUN pip install --no-cache-dir --disable-pip-version-check uv==0.13.9
 WORKDIR /src
 # The libraries first: they change less often than the code.
 COPY pyproject.toml uv.lock ./
-RUN uv sync --frozen --no-dev --no-install-project
+RUN uv sync --frozen --no-dev --extra otel --no-install-project
 COPY README.md LICENSE ./
 COPY orchestrator ./orchestrator
 COPY topologies ./topologies
 COPY schemas ./schemas
-RUN uv sync --frozen --no-dev --no-editable
+RUN uv sync --frozen --no-dev --extra otel --no-editable
 
 FROM python:3.12-slim-bookworm
 LABEL org.opencontainers.image.title="journey-orchestrator" \

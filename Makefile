@@ -2,12 +2,13 @@
 # Paths are relative, so that a clone may live in a folder whose name has spaces.
 
 PYTHON ?= python3
+LONG ?= 0
 UV := uv==0.13.9
 BIN := .venv/bin
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format faults bench sbom clean
+.PHONY: help setup demo test test-fast lint format faults bench sbom audit clean
 .NOTPARALLEL:
 
 # A virtual environment of another project must not be written into, nor another Python be downloaded.
@@ -48,8 +49,8 @@ format: $(READY) ## write every file in the project's style
 	@$(BIN)/python -m ruff check --quiet --fix-only .
 	@$(BIN)/python -m ruff format --quiet .
 
-test: lint ## lint, then all tests: the fast ones first, those on a real Kafka after
-	@$(BIN)/python -m pytest -n auto
+test: lint ## lint, then the tests: the fast ones, then those on a real Kafka; LONG=1: the longest, too, as in CI
+	@LONG_TESTS=$(LONG) $(BIN)/python -m pytest -n auto
 
 test-fast: $(READY) ## only the tests that need no real Kafka
 	@$(BIN)/python -m pytest -n auto -m "not kafka"
@@ -62,8 +63,19 @@ bench: $(READY) ## CPU an event in the engine, events a second on a real Kafka
 
 sbom: $(READY) ## build/sbom.json: every package that the image has, CycloneDX, from uv.lock
 	@mkdir -p build
-	@$(BIN)/python -m uv export --frozen --no-dev --quiet --format cyclonedx1.5 --preview-features sbom-export --output-file build/sbom.json >/dev/null
+	@$(BIN)/python -m uv export --frozen --no-dev --extra otel --quiet --format cyclonedx1.5 --preview-features sbom-export --output-file build/sbom.json >/dev/null
 	@echo "sbom: build/sbom.json"
+
+# Where advisories come from, if not from api.osv.dev: a mirror that speaks OSV. And the exit status if it does not answer.
+AUDIT_URL ?=
+AUDIT_UNREACHED ?= 3
+
+audit: $(READY) ## known weaknesses of what the image has, by uv.lock; asks api.osv.dev, or AUDIT_URL
+	@$(BIN)/python -m uv audit --frozen --no-dev --preview-features audit $(if $(AUDIT_URL),--service-url '$(AUDIT_URL)') || { \
+	  status=$$?; [ $$status -ne 1 ] || exit 1; \
+	  echo "audit: NOTHING WAS AUDITED: no advisories could be had; the lines above say why" >&2; \
+	  echo "  next: run it where $(or $(AUDIT_URL),https://api.osv.dev) answers, or name a mirror: make audit AUDIT_URL=https://..." >&2; \
+	  exit $(AUDIT_UNREACHED); }
 
 clean: ## remove .venv and everything that was built
 	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -36,7 +36,7 @@ def run(_broker: object, repeats: int, say: Callable[[str], None]) -> dict[str, 
     bought = list(records(purchases(), schemas))[:_PURCHASES]
     found: dict[str, list[float]] = {}
     for number in range(repeats):
-        once = {"loop_ns": _loop_ns(), "unheard_event_us": _unheard_us(engine)}
+        once = {"loop_ns": loop_ns(), "unheard_event_us": _unheard_us(engine)}
         once["shipped_event_us"], once["shipped_handling_us"] = _virtual_us(engine, shipped)
         once["purchase_us"], once["purchase_handling_us"] = _virtual_us(engine, bought)
         for name, value in once.items():
@@ -53,7 +53,7 @@ def records(lines: Iterable[EventLine], schemas: SchemaSet) -> Iterable[Record]:
         yield Record(line.event, line.customer, line.id, line.at, payload, "events", 0, offset, line.at, schema.schema_id)
 
 
-def _loop_ns() -> float:
+def loop_ns() -> float:
     started = thread_time()
     for _ in range(_LOOPS):
         pass

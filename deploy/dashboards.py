@@ -30,8 +30,8 @@ def rate(metric: str, labels: str, *by: str) -> str:
     return f"sum by ({', '.join(by)}) (rate({metric}{{{labels}}}[$__rate_interval]))"
 
 
-def quantile(q: float, metric: str) -> str:
-    return f"histogram_quantile({q}, {rate(metric + '_bucket', BY_JOB, 'le')})"
+def quantile(q: float, metric: str, labels: str = BY_JOB, *by: str) -> str:
+    return f"histogram_quantile({q}, {rate(metric + '_bucket', labels, *by, 'le')})"
 
 
 def quantiles(metric: str) -> dict[str, str]:
@@ -84,21 +84,56 @@ def of(title: str, metric: str, *by: str) -> Panel:
     return Panel(title, {legend: rate(f"orchestrator_{metric}_total", BY_JOURNEY, *by)}, "ops")
 
 
+def share(title: str, metric: str, chosen: str, per: Sequence[str], *by: str) -> Panel:
+    """Give which part of what a journey's counter counts, for each of `per`, is as `chosen`, a line for each of `by` too."""
+    name = f"orchestrator_{metric}_total"
+    legend = " ".join(f"{{{{{each}}}}}" for each in (*per, *by))
+    of_it = rate(name, ", ".join(filter(None, (BY_JOURNEY, chosen))), *per, *by)
+    return Panel(title, {legend: f"{of_it} / on ({', '.join(per)}) group_left {rate(name, BY_JOURNEY, *per)}"}, "percentunit")
+
+
+STEP: Final = ("journey", "step")
+# Customers move in days: a scrape's interval would hold next to nobody.
+STAYED: Final = (
+    "histogram_quantile(0.75, sum by (journey, state, le) "
+    f"(increase(orchestrator_journey_time_in_state_seconds_bucket{{{BY_JOURNEY}}}[1d])))"
+)
+BY_CONSENT: Final = BY_JOURNEY + ', reason="consent"'
 JOURNEYS: Final[Mapping[str, Sequence[Panel]]] = {
     "Who comes in?": [
         of("Entries", "journey_entries", "journey"),
         of("Not admitted", "journey_entries_refused", "journey", "reason"),
+        Panel(
+            "From event to Kafka, 95 %",
+            {"{{journey}}": quantile(0.95, "orchestrator_journey_event_latency_seconds", BY_JOURNEY, "journey")},
+            "s",
+        ),
     ],
     "Where do they go?": [
         of("States entered", "journey_states_entered", "journey", "state"),
+        Panel(
+            "Time in a state that was left, 75 %",
+            {"{{journey}} {{state}}": STAYED},
+            "s",
+        ),
         of("Ways taken", "journey_branches", "step", "branch", "arm"),
+        share("Share of each way", "journey_branches", "", STEP, "branch", "arm"),
         of("Waits that ended", "journey_holds_resolved", "step", "by"),
+        share("Waits that an event ended", "journey_holds_resolved", 'by!="timeout"', STEP),
         of("Goals", "journey_goals", "journey"),
         of("Ends", "journey_ends", "journey", "kind", "outcome"),
     ],
     "What is sent?": [
         of("Actions", "actions_emitted", "channel"),
         of("Not sent", "actions_suppressed", "channel", "reason"),
+        Panel(
+            "Without consent",
+            {
+                "{{journey}}: not admitted": rate("orchestrator_journey_entries_refused_total", BY_CONSENT, "journey"),
+                "{{journey}}: not sent": rate("orchestrator_actions_suppressed_total", BY_CONSENT, "journey"),
+            },
+            "ops",
+        ),
         of("Made to wait", "actions_held", "channel", "reason"),
         of("What became of it", "action_outcomes", "channel", "outcome"),
     ],

@@ -86,6 +86,8 @@ class Header:
     CE_TYPE: Final = "ce_type"
     CE_TIME: Final = "ce_time"
     CONTENT_TYPE: Final = "content-type"
+    REPLAY_TOPIC: Final = "orchestrator.replay.topic"  # where a record of a replay would have gone
+    REPLAY_CYCLE: Final = "orchestrator.replay.cycle"
     TRACEPARENT: Final = "traceparent"
     TRACESTATE: Final = "tracestate"
 
@@ -141,6 +143,7 @@ class Operation:
     ERASE: Final = "erase"
     EXPORT: Final = "export"
     RESUME: Final = "resume"  # of one customer, after a journey's pause
+    TAKE_OVER: Final = "take_over"  # one customer's instances, by the version that says so
 
 
 class Count:
@@ -152,7 +155,6 @@ class Count:
     FORGOTTEN_GOALS: Final = "forgotten_goals"  # instances whose goals are no longer watched, beyond 100 of a customer
     MERGES: Final = "merges"
     MERGES_WITHOUT_EFFECT: Final = "merges_without_effect"  # rule M3: of an id with itself, or known before
-    EXPORTS_UNANSWERED: Final = "exports_unanswered"  # requests that this version only counts (rule F2)
     UNKNOWN_ZONES: Final = "unknown_zones"  # rule D3: a profile's time zone that does not exist
 
 
@@ -180,11 +182,13 @@ class Kind:
     CONTEXT_SET: Final = "context_set"
     CONDITION_ERROR: Final = "condition_error"
     GOAL_REACHED: Final = "goal_reached"
+    TAKEN_OVER: Final = "taken_over"  # by a newer version (rule V2)
     EXITED: Final = "exited"
     ENDED: Final = "ended"
     EXPIRED: Final = "expired"
     MERGED: Final = "merged"
     ERASED: Final = "erased"
+    EXPORTED: Final = "exported"
     OPERATED: Final = "operated"
     OPERATION_REFUSED: Final = "operation_refused"
     ALERT: Final = "alert"

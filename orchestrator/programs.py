@@ -8,28 +8,38 @@ from typing import Any, Final, cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.engine.engine import SEMANTICS
+from orchestrator.engine.engine import EARLIER_SEMANTICS, SEMANTICS
 from orchestrator.engine.verbs import TABLE
+from orchestrator.engine.vicinity import NO_FREEZES, Freezes
 from orchestrator.errors import InvalidTopology, NotPublishable
 from orchestrator.language.catalog import Catalog
 from orchestrator.language.loading import Source, SourceKind, load
 from orchestrator.language.model import Journey, Streams, Topology
-from orchestrator.wire.programs import ProgramBoard, Revision, program_name, revision_of
+from orchestrator.wire.programs import ProgramBoard, Revision, freezes_of, program_name, revision_of, semantics_of
 
 ROLLED_BACK: Final = "is in no file of this revision"
 
 
 class PublishedProgram(Struct, frozen=True):
-    """What a revision makes workers run. `name` is the journal's, `paused` the journeys whose actions are held."""
+    """What a revision makes workers run. `name` is the journal's, `paused` the journeys whose actions are held.
+
+    `freezes` are the pauses in which timers stand still, as the engine's vicinity has them.
+    """
 
     name: str
     revision: Revision
     topology: Topology
     paused: frozenset[str]
+    freezes: Freezes = NO_FREEZES
 
 
-def load_program(board: ProgramBoard, revision: Revision, catalog: Catalog | None) -> PublishedProgram:
-    """Load a revision. Raises InvalidTopology where it does not fit `catalog`, the event schemas at hand, or lacks a file."""
+def load_program(
+    board: ProgramBoard, revision: Revision, catalog: Catalog | None, semantics: int = SEMANTICS
+) -> PublishedProgram:
+    """Load a revision, by this release's semantics, or for a replay by an earlier one's.
+
+    Raises InvalidTopology where it does not fit `catalog`, the event schemas at hand, or lacks a file.
+    """
     sources = []
     for file in revision.files:
         content = board.contents.get(file.sha256)
@@ -37,8 +47,8 @@ def load_program(board: ProgramBoard, revision: Revision, catalog: Catalog | Non
             raise InvalidTopology(f"the content of {file.name} is missing", where=_place(revision), next_step="apply it again")
         sources.append(Source(file.name, content, cast("SourceKind", file.kind)))
     topology = with_entries(load_sources(sources, catalog, _place(revision)), revision.entries)
-    name = program_name(revision.digest, SEMANTICS, revision.number)
-    return PublishedProgram(name, revision, topology, frozenset(revision.paused))
+    name = program_name(revision.digest, semantics, revision.number)
+    return PublishedProgram(name, revision, topology, frozenset(revision.paused), freezes_of(revision))
 
 
 def load_sources(sources: Sequence[Source], catalog: Catalog | None, where: str) -> Topology:
@@ -60,7 +70,10 @@ def program_of(board: ProgramBoard, name: str, catalog: Catalog | None) -> Publi
     Raises InvalidTopology as `load_program` does.
     """
     revision = board.revisions.get(revision_of(name))
-    return None if revision is None else load_program(board, revision, catalog)
+    if revision is None:
+        return None
+    semantics = semantics_of(name)
+    return load_program(board, revision, catalog, semantics if semantics in EARLIER_SEMANTICS else SEMANTICS)
 
 
 def with_entries(topology: Topology, entries: Mapping[str, int]) -> Topology:

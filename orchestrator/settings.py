@@ -29,7 +29,7 @@ CONFIG_VARIABLE: Final = "ORCHESTRATOR_CONFIG"
 HIDDEN: Final = "***"
 
 _SECRET_WORDS: Final = ("password", "secret", "ssl.key.pem", "sasl.oauthbearer.config", "token", "user.info")
-_TABLES: Final = ("kafka", "registry")  # settings of clients, by the clients' own names
+TABLES: Final = ("kafka", "registry")  # settings of clients, by the clients' own names
 _NOT_SETTINGS: Final = frozenset({CONFIG_VARIABLE, "ORCHESTRATOR_REQUIRE_KAFKA", "ORCHESTRATOR_DEBUG", "ORCHESTRATOR_FAILPOINT"})
 
 
@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     metrics_address: str = Field(
         "", description="host:port, or a port of this machine alone, to serve /metrics on without the rest; else nowhere."
     )
+    traces_endpoint: str = Field(
+        "", description="OTLP/HTTP address that traces go to, such as http://localhost:4318/v1/traces; needs [otel]. [nowhere]"
+    )
     http_address: str = Field(
         "", description="host:port, or a port of this machine alone, to serve health, metrics and state on; else nowhere."
     )
@@ -77,6 +80,11 @@ class Settings(BaseSettings):
     )
     breaker_incidents: int = Field(100, ge=0, description="More records than this becoming incidents stop a partition; 0: never.")
     breaker_window: int = Field(1_000, ge=1, description="Among how many records in a row they are counted.")
+    incident_header_style: str = Field(
+        "kip-1034",
+        pattern="^(kip-1034|connect|spring)(,(kip-1034|connect|spring))*$",
+        description="Headers of incidents: kip-1034, which they always have, and besides connect, spring or connect,spring.",
+    )
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")
     log_key_file: Path | None = Field(
         None, description="File whose content keys the customers' hashes in logs, one for all processes. [random, each its own]"
@@ -104,7 +112,7 @@ class Settings(BaseSettings):
     def shown(self) -> dict[str, Any]:
         """Give the values fit to show: secrets are ***."""
         plain = self.model_dump(mode="json")
-        for table in _TABLES:
+        for table in TABLES:
             plain[table] = {name: HIDDEN if is_secret(name) else value for name, value in plain[table].items()}
         return plain
 
@@ -132,7 +140,7 @@ def client_config(settings: Settings, **own: Any) -> dict[str, Any]:
 def origins(config: Path | None = None, overrides: Mapping[str, Any] | None = None) -> dict[str, str]:
     """Give where each value comes from, for the arguments of `Settings.load`; what is not named in it is a default.
 
-    Names are those of the settings, and `kafka.` with librdkafka's.
+    Names are those of the settings, and `kafka.` or `registry.` with those of their clients.
     """
     path = _config_path(config)
     found = dict.fromkeys(_names(_read_toml(path)), str(path)) if path else {}
@@ -170,7 +178,7 @@ def overrides_from(assignments: Sequence[str], **flags: Any) -> dict[str, Any]:
         if not equals or not name:
             raise UsageError(f"--set {text}: expected name=value", next_step="for example --set kafka.security.protocol=SSL")
         table, _, inner = name.partition(".")
-        if table in _TABLES and inner:
+        if table in TABLES and inner:
             found.setdefault(table, {})[inner] = value
         else:
             found[name] = value
@@ -203,7 +211,7 @@ def _from_sources(cls: type[Settings], from_file: Mapping[str, Any], given: Mapp
 class _Environment(EnvSettingsSource):
     def __call__(self) -> dict[str, Any]:
         values = super().__call__()
-        for table in _TABLES:
+        for table in TABLES:
             if isinstance(values.get(table), Mapping):
                 values[table] = {name.replace("_", "."): value for name, value in _flat(values[table])}
         return _with_tables(values)
@@ -211,7 +219,7 @@ class _Environment(EnvSettingsSource):
 
 def _with_tables(values: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(values)
-    for table in _TABLES:
+    for table in TABLES:
         given = values.get(table) or {}
         if not isinstance(given, Mapping):
             raise UsageError(f"{table} must be a table of settings", next_step=f"for example [{table}] in the TOML file")

@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 from orchestrator.engine.engine import NEVER, Customer, Engine, next_due
 from orchestrator.engine.handling import Handling
 from orchestrator.engine.record import Record
-from orchestrator.engine.vicinity import NOTE, is_note
+from orchestrator.engine.vicinity import NO_FREEZES, NOTE, Freezes, frozen, is_note, thawed
 from orchestrator.language.model import Topology
 
 
@@ -24,6 +24,7 @@ class Simulation:
         self.customers: dict[str, Customer] = {}
         self.notes: dict[str, Customer] = {}  # by id, with U+0000
         self.paused: frozenset[str] = frozenset()  # ids of journeys
+        self.freezes: Freezes = NO_FREEZES
         self._lent: dict[str, int] = {}  # who was asked for in the handling at hand, and when it was due before
         self._due: list[tuple[int, str]] = []  # a heap; an entry whose customer is due at another time by now is stale
 
@@ -63,9 +64,14 @@ class Simulation:
         self._schedule(customer, before)
         return handlings
 
-    def pause(self, journey: str, time_ms: int) -> list[Handling]:
-        """Hold all that a journey would send or call from `time_ms` on (rule V6); what is due before it has happened."""
+    def pause(self, journey: str, time_ms: int, *, freezes: bool = False) -> list[Handling]:
+        """Hold all that a journey would send or call from `time_ms` on (rule V6); what is due before it has happened.
+
+        `freezes`: its timers stand still, too. Nothing changes where it is paused already.
+        """
         handlings = self.advance(time_ms)
+        if freezes and journey not in self.paused:
+            self.freezes = frozen(self.freezes, journey, time_ms)
         self.paused |= {journey}
         return handlings
 
@@ -73,6 +79,7 @@ class Simulation:
         """End a journey's pause at `time_ms`: what is held for it is decided on at once, customers in the order of their ids."""
         handlings = self.advance(time_ms)
         self.paused -= {journey}
+        self.freezes = thawed(self.freezes, journey, time_ms)
         for name in sorted(self.customers):
             customer = self.customers[name]
             before = next_due(customer.stored)

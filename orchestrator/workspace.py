@@ -86,7 +86,7 @@ class Workspace(Struct, frozen=True):
         catalog = replace(load_catalog(schemas), is_open=is_open)
         loaded = bundle.load(catalog)
         if loaded.topology is None:
-            errors = [str(problem) for problem in loaded.problems if problem.severity == "error"]
+            errors = [problem.quoted.replace("\n", "\n  ") for problem in loaded.problems if problem.severity == "error"]
             what = "\n  ".join([f"{len(errors)} errors in {topologies}:", *errors])
             raise InvalidTopology(what, next_step=f"orchestrator validate {topologies}")
         return cls(topologies, loaded.topology, catalog, schemas, bundle.digest(), tuple(loaded.problems))

@@ -15,7 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.brokers import Broker, KafkaBroker, KafkaUnavailable, start_embedded, start_kafka
 from tests.brokers.download import jars
 from tests.brokers.shared import ask_for_kafka
-from tests.report import REQUIRE_KAFKA, Leader, Seen, on_kafka
+from tests.report import REQUIRE_KAFKA, Leader, Seen, is_left_out, on_kafka
 
 KAFKA_FIXTURES: Final = frozenset({"kafka", "kafka_alone", "kafka_from_maven"})
 
@@ -122,14 +122,19 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Documents:
     return Documents(config, log)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The fast tests first, then those on a real Kafka, the longest of them first so that no process is left alone with one.
 
-    A test that takes a Kafka fixture is marked so, said or not. A group (`xdist_group`) stays together, with its slowest part.
+    Those marked `long` are left out where the environment says so. A test that takes a Kafka fixture is marked so, said or not.
+    A group (`xdist_group`) stays together, with its slowest part.
     """
     for item in items:
         if KAFKA_FIXTURES.intersection(getattr(item, "fixturenames", ())) and not on_kafka(item):
             item.add_marker(pytest.mark.kafka)
+    left_out = [item for item in items if is_left_out(item)]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not is_left_out(item)]
     late = {_group(item) for item in items if on_kafka(item)}
     slow = {_group(item) for item in items if _is_slow(item)}
     items.sort(key=lambda item: (_group(item) in late, _group(item) in late and _group(item) not in slow))

@@ -15,6 +15,7 @@ from tests.brokers import KafkaBroker
 from tests.brokers.shared import SharedKafka
 
 REQUIRE_KAFKA: Final = "ORCHESTRATOR_REQUIRE_KAFKA"
+LONG: Final = "LONG_TESTS"  # "0" leaves the tests marked `long` out
 FAST_LIMIT_S: Final = 300  # on two slow cores
 LOGS: Final = Path(__file__).parent.parent / "build" / "logs"
 
@@ -22,6 +23,11 @@ LOGS: Final = Path(__file__).parent.parent / "build" / "logs"
 def on_kafka(item: pytest.Item) -> bool:
     """Whether a test needs a real Kafka."""
     return item.get_closest_marker("kafka") is not None
+
+
+def is_left_out(item: pytest.Item) -> bool:
+    """Whether a test is left out for its length."""
+    return os.environ.get(LONG) == "0" and item.get_closest_marker("long") is not None
 
 
 def _tests(count: int) -> str:
@@ -33,7 +39,7 @@ class Seen:
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
-        self.deselected = 0
+        self.deselected = self.left_out = 0
         self.kept_logs: list[str] = []
 
     def keep_log_of_failure(self, session: pytest.Session, broker: object) -> None:
@@ -42,13 +48,17 @@ class Seen:
             self.kept_logs.append(str(broker.keep_log(LOGS)))
 
     def pytest_deselected(self, items: Iterable[pytest.Item]) -> None:
-        """Those that `-m` or `-k` left out."""
-        self.deselected += sum(map(on_kafka, items))
+        """Those that `-m` or `-k` left out, and those that are long."""
+        for item in items:
+            if is_left_out(item):
+                self.left_out += 1
+            elif on_kafka(item):
+                self.deselected += 1
 
     def pytest_sessionfinish(self) -> None:
         """Hand over what was seen."""
         if hasattr(self.config, "workeroutput"):
-            self.config.workeroutput["seen"] = (self.deselected, self.kept_logs)
+            self.config.workeroutput["seen"] = (self.deselected, self.left_out, self.kept_logs)
 
 
 class Leader:
@@ -73,8 +83,9 @@ class Leader:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         """Take what a worker saw; one that crashed says nothing."""
-        deselected, kept_logs = getattr(node, "workeroutput", {}).get("seen", (0, []))
+        deselected, left_out, kept_logs = getattr(node, "workeroutput", {}).get("seen", (0, 0, []))
         self.seen.deselected = max(self.seen.deselected, deselected)
+        self.seen.left_out = max(self.seen.left_out, left_out)
         self.seen.kept_logs += kept_logs
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -119,6 +130,9 @@ class Leader:
             line(f"NOT TESTED on a real Kafka: {_tests(count)} skipped, because {reason}", yellow=True)
         if self.seen.deselected:
             line(f"NOT TESTED on a real Kafka: {_tests(self.seen.deselected)} left out by -m or -k", yellow=True)
+        if self.seen.left_out:
+            left_out = _tests(self.seen.left_out)
+            line(f"NOT RUN: {left_out} that take long; `make test LONG=1` runs them, as CI does", yellow=True)
         for log in self.seen.kept_logs:
             line(f"the broker's log: {log}")
         if self.missed():

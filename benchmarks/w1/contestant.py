@@ -36,11 +36,11 @@ class Process:
     def __init__(self, command: Sequence[str], log: Path) -> None:
         with log.open("wb") as out:
             self._process = subprocess.Popen(command, stdout=out, stderr=out)
-        self._log = log
+        self.log, self.pid = log, self._process.pid
 
     def cpu_seconds(self) -> float:
         """Give the CPU that it has used, in user and system mode."""
-        assert self._process.poll() is None, self._log.read_text(errors="replace")[-2000:]
+        assert self._process.poll() is None, self.log.read_text(errors="replace")[-2000:]
         fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
@@ -56,10 +56,18 @@ class Process:
             self._process.wait(10)
 
 
+class CannotRun(Exception):
+    """A contestant cannot be had here; the text says why."""
+
+
 class Contestant(Protocol):
-    """A module that does the job."""
+    """A module or object that does the job. It is given one record in `ONE_IN`, the first ones, if it is too slow for all."""
 
     NAME: str
+    ONE_IN: int
+
+    def prepare(self) -> None:
+        """Have all that it needs, downloaded and built if need be. Raises CannotRun, or KafkaUnavailable for want of jars."""
 
     def start(self, job: Job) -> Process:
         """Make the topics it needs and start it."""
@@ -68,7 +76,7 @@ class Contestant(Protocol):
         """Give what it sent, each customer's in order."""
 
 
-def python(module: str, job: Job) -> Process:
-    """Start a contestant that is a module of its own, with the job as JSON."""
+def python(module: str, job: Job, *more: str) -> Process:
+    """Start a contestant that is a module of its own, with the job as JSON and more arguments."""
     told = {"bootstrap": job.broker.bootstrap, "topic": job.topic, "name": job.name, "folder": str(job.folder)}
-    return Process([sys.executable, "-m", module, json.dumps(told)], job.folder / "log")
+    return Process([sys.executable, "-m", module, json.dumps(told), *more], job.folder / "log")

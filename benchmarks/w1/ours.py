@@ -14,10 +14,21 @@ from orchestrator.workspace import Workspace
 from tests.brokers import read_to_end
 
 NAME = "ours"
+ONE_IN = 1
+
+
+def prepare() -> None:
+    """It is all here."""
 
 
 def start(job: Job) -> Process:
     """Give the topology its own topics, make them, start a worker."""
+    lay(job)
+    return worker(job, "w0")
+
+
+def lay(job: Job) -> None:
+    """Give the topology its own topics and make them."""
     topologies = job.folder / "topologies"
     for name, text in _files(job):
         (topologies / name).parent.mkdir(parents=True, exist_ok=True)
@@ -27,9 +38,20 @@ def start(job: Job) -> Process:
         if spec.name != job.topic:
             config = {name.replace(".", "_"): value for name, value in spec.config.items()}
             job.broker.create_topic(spec.name, spec.partitions, **config)
-    arguments = ["--topologies", str(topologies), "--schemas", str(SCHEMAS), "--bootstrap-server", job.broker.bootstrap]
-    arguments += ["--state-dir", str(job.folder / "state"), "--worker-id", "w0"]
-    return Process([sys.executable, "-m", "orchestrator", "worker", *arguments], job.folder / "log")
+
+
+def worker(job: Job, name: str) -> Process:
+    """Start a worker of that name, on the topology that is there."""
+    arguments = ["--topologies", str(job.folder / "topologies"), "--schemas", str(SCHEMAS)]
+    arguments += [
+        "--bootstrap-server",
+        job.broker.bootstrap,
+        "--state-dir",
+        str(job.folder / f"state-{name}"),
+        "--worker-id",
+        name,
+    ]
+    return Process([sys.executable, "-m", "orchestrator", "worker", *arguments], job.folder / f"log-{name}")
 
 
 def _files(job: Job) -> Iterator[tuple[str, str]]:

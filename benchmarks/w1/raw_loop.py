@@ -10,6 +10,8 @@ import io
 import json
 import sys
 import time
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +27,13 @@ from benchmarks.w1.workload import PARTITIONS, schemas
 from tests.brokers import read_to_end
 
 NAME = "raw_loop"
+ONE_IN = 1
 _FRAME = 10  # bytes of a single object before its body
 _CYCLE_S = 0.1
+
+
+def prepare() -> None:
+    """It is all here."""
 
 
 def start(job: Job) -> Process:
@@ -43,44 +50,19 @@ def actions(job: Job) -> list[Sent]:
     return [Sent(one["customer"], one["template"], one["changes"], one["at"]) for one in found]
 
 
-class Loop:
-    """The loop and its state."""
+class Fold:
+    """The job itself, without Kafka: customers' documents, of this cycle in memory and of all in RocksDB.
 
-    def __init__(self, told: dict[str, str]) -> None:
-        client = {"bootstrap.servers": told["bootstrap"]}
-        self.consumer = Consumer({
-            **client, "group.id": told["name"], "enable.auto.commit": False, "auto.offset.reset": "earliest",
-            "isolation.level": "read_committed", "fetch.queue.backoff.ms": 5, "queued.min.messages": 50_000,
-        })  # fmt: skip
-        self.producer = Producer({
-            **client, "transactional.id": told["name"], "linger.ms": 5, "batch.size": 1 << 18, "compression.type": "lz4",
-            "queue.buffering.max.messages": 500_000,
-        })  # fmt: skip
-        self.changelog, self.sent_to = f"{told['name']}.changelog", f"{told['name']}.actions"
-        folder = Path(told["folder"])
+    `send` takes each action: its value, key and partition.
+    """
+
+    def __init__(self, folder: Path, send: Callable[[bytes, bytes, int], None]) -> None:
+        self.send = send
         self.stores = {number: Rdict(str(folder / f"store-{number}"), Options(raw_mode=True)) for number in range(PARTITIONS)}
         self.schemas = {each.frame: (each.type, each.writer) for each in schemas().versions() if each.type in HEARD}
         self.documents: dict[tuple[int, bytes], list[Any]] = {}  # [state, changes, ids] of this cycle
-        self.consumer.subscribe([told["topic"]])
-        self.producer.init_transactions()
 
-    def run(self) -> None:
-        """Go on for ever."""
-        while True:
-            messages = self.take(0.1)
-            if messages:
-                self.producer.begin_transaction()
-                until = time.monotonic() + _CYCLE_S
-                while messages:
-                    self.handle(messages)
-                    messages = [] if time.monotonic() > until else self.take(0)
-                self.commit()
-
-    def take(self, patience_s: float) -> list[Message]:
-        """Give the next records."""
-        return [message for message in self.consumer.consume(5000, patience_s) if message.error() is None]
-
-    def handle(self, messages: list[Message]) -> None:
+    def handle(self, messages: Iterable[Message]) -> None:
         """Do the job for a batch."""
         messages = [message for message in messages if message.value()[:_FRAME] in self.schemas]
         self.load({(m.partition(), m.key()) for m in messages} - self.documents.keys())
@@ -96,7 +78,7 @@ class Loop:
             if move is not None:
                 document[0], document[1] = move[0], document[1] + 1
                 sent = {"customer": key.decode(), "template": move[1], "changes": document[1], "at": message.timestamp()[1]}
-                self.producer.produce(self.sent_to, orjson.dumps(sent), key, partition)
+                self.send(orjson.dumps(sent), key, partition)
 
     def load(self, missing: set[tuple[int, bytes]]) -> None:
         """Get documents from the stores."""
@@ -105,20 +87,64 @@ class Loop:
             for key, stored in zip(keys, store.get(keys) if keys else (), strict=True):
                 self.documents[number, key] = msgspec.msgpack.decode(stored) if stored else ["", 0, []]
 
+    def changed(self) -> list[tuple[int, bytes, bytes]]:
+        """Give the cycle's documents: partition, key and what is stored."""
+        return [(number, key, msgspec.msgpack.encode(document)) for (number, key), document in self.documents.items()]
+
+    def write(self, changed: Iterable[tuple[int, bytes, bytes]]) -> None:
+        """Write them, which ends the cycle."""
+        batches = {number: WriteBatch(raw_mode=True) for number in self.stores}
+        for number, key, stored in changed:
+            batches[number].put(key, stored)
+        for number, batch in batches.items():
+            self.stores[number].write(batch)
+        self.documents.clear()
+
+
+class Loop:
+    """The loop between Kafka and the fold."""
+
+    def __init__(self, told: dict[str, str]) -> None:
+        client = {"bootstrap.servers": told["bootstrap"]}
+        self.consumer = Consumer({
+            **client, "group.id": told["name"], "enable.auto.commit": False, "auto.offset.reset": "earliest",
+            "isolation.level": "read_committed", "fetch.queue.backoff.ms": 5, "queued.min.messages": 50_000,
+        })  # fmt: skip
+        self.producer = Producer({
+            **client, "transactional.id": told["name"], "linger.ms": 5, "batch.size": 1 << 18, "compression.type": "lz4",
+            "queue.buffering.max.messages": 500_000,
+        })  # fmt: skip
+        self.changelog = f"{told['name']}.changelog"
+        self.fold = Fold(Path(told["folder"]), partial(self.producer.produce, f"{told['name']}.actions"))
+        self.consumer.subscribe([told["topic"]])
+        self.producer.init_transactions()
+
+    def run(self) -> None:
+        """Go on for ever."""
+        while True:
+            messages = self.take(0.1)
+            if messages:
+                self.producer.begin_transaction()
+                until = time.monotonic() + _CYCLE_S
+                while messages:
+                    self.fold.handle(messages)
+                    messages = [] if time.monotonic() > until else self.take(0)
+                self.commit()
+
+    def take(self, patience_s: float) -> list[Message]:
+        """Give the next records."""
+        return [message for message in self.consumer.consume(5000, patience_s) if message.error() is None]
+
     def commit(self) -> None:
         """Commit state, actions and offsets, then write the stores."""
-        batches = {number: WriteBatch(raw_mode=True) for number in self.stores}
-        for (partition, key), document in self.documents.items():
-            stored = msgspec.msgpack.encode(document)
+        changed = self.fold.changed()
+        for partition, key, stored in changed:
             self.producer.produce(self.changelog, stored, key, partition)
-            batches[partition].put(key, stored)
         offsets = self.consumer.position(self.consumer.assignment())
         offsets = [TopicPartition(each.topic, each.partition, each.offset) for each in offsets if each.offset >= 0]
         self.producer.send_offsets_to_transaction(offsets, self.consumer.consumer_group_metadata())
         self.producer.commit_transaction()
-        for number, batch in batches.items():
-            self.stores[number].write(batch)
-        self.documents.clear()
+        self.fold.write(changed)
 
 
 if __name__ == "__main__":

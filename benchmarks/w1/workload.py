@@ -12,8 +12,8 @@ from orchestrator.wire.schemas import SchemaSet, load_schemas
 HERE = Path(__file__).parent
 SCHEMAS = HERE / "schemas" / "avro"
 PARTITIONS = 4
+CUSTOMERS = 20_000
 
-_CUSTOMERS = 20_000
 _SEED = 7
 _START = 1_767_225_600_000  # 2026-01-01T00:00:00Z
 _SHARES = {"signup.created": 10, "auth.login": 40, "payment.failed": 15, "payment.succeeded": 15, "page.viewed": 20}
@@ -35,13 +35,13 @@ def schemas() -> SchemaSet:
     return load_schemas(SCHEMAS)
 
 
-def events(count: int) -> Iterator[EventRecord]:
-    """Give the records in order."""
-    chance = random.Random(_SEED)
+def events(count: int, customers: int = CUSTOMERS, first: int = 0) -> Iterator[EventRecord]:
+    """Give the records in order; those from another `first` on are others, and later."""
+    chance = random.Random(_SEED + first)
     types = chance.choices(list(_SHARES), list(_SHARES.values()), k=count)
     previous: dict[str, str] = {}
-    for number, kind in enumerate(types):
-        customer = f"c{chance.randrange(_CUSTOMERS)}"
+    for number, kind in enumerate(types, first):
+        customer = f"c{chance.randrange(customers)}"
         again = customer in previous and chance.random() < _REPEATED
         previous[customer] = event_id = previous[customer] if again else f"ev-{number}"
         yield EventRecord(kind, customer, event_id, _START + 10 * number)

@@ -22,6 +22,7 @@ GROUPS: Final = (
     "validate",
     "test",
     "graph",
+    "lineage",
     "runbook",
     "schema",
     "schemas",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.document import Document
     from orchestrator.language.model import Topology
     from orchestrator.operate.operations import Answer, Request
+    from orchestrator.settings import Settings
     from orchestrator.wire.schemas import SchemaSet
 
 Customer = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id.")]
@@ -36,6 +37,7 @@ class Room:
     conf: dict[str, Any]
     topology: Topology
     schemas: SchemaSet
+    settings: Settings
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def enter(config: Path | None, assignments: Sequence[str] | None, **flags: Any) 
     kafka.wait_for_broker(conf, settings.connect_timeout_s, common.say)
     live = read_live(conf, workspace)
     topology = workspace.topology if live.program is None else live.program.topology
-    return Room(conf, topology, load_schemas(workspace.schemas))
+    return Room(conf, topology, load_schemas(workspace.schemas), settings)
 
 
 def who(by: str, reason: str, execute: bool) -> Who:

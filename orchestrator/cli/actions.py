@@ -52,7 +52,9 @@ def tail(
     from orchestrator.settings import client_config
 
     settings = common.load_settings(config, assignments, topologies=topologies, bootstrap_server=bootstrap_server)
-    topics = tailing.action_topics(load_wiring(settings.topologies).policy, channel)
+    policy = load_wiring(settings.topologies).policy
+    common.known_name("--channel", channel, policy.channels)
+    topics = tailing.action_topics(policy, channel)
     conf = client_config(settings)
     kafka.wait_for_broker(conf, settings.connect_timeout_s, common.say)
     last = None if from_beginning else most or LAST

@@ -99,11 +99,10 @@ def _history(settings: Settings, pair: Pair, events: Path | None, until: int | N
     schemas = load_schemas(settings.schemas or schemas_beside(settings.topologies))
     if events is not None:
         return history.from_lines(events, schemas, until)
-    common.refuse_registry(settings)
     conf = client_config(settings)
     kafka.wait_for_broker(conf, settings.connect_timeout_s, common.say)
-    with acting.bar("reading") as moved:
-        return history.from_kafka(conf, pair.live.streams, schemas, until, moved)
+    with common.gate(settings, pair.live.streams, schemas) as gate, acting.bar("reading") as moved:
+        return history.from_kafka(conf, pair.live.streams, gate, until, moved)
 
 
 def _window(history: History, begin: int | None, end: int | None) -> tuple[int, int]:

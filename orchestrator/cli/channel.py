@@ -71,7 +71,8 @@ def check(
     topics.create(kafka.admin(conf), [each.spec for each in planned if each.state == "create"])
     common.say(f"playing commands to {actions_topic}; waiting at most {wait:.0f} s for reports on {outcomes_topic}")
     where = conformance.Play(conf, actions_topic, outcomes_topic, count, wait)
-    verdicts = conformance.play(where, conformance.cases(channel, conformance.now_ms()), load_schemas(settings.schemas))
+    with common.gate(settings, conformance.streams_of(where), load_schemas(settings.schemas)) as gate:
+        verdicts = conformance.play(where, conformance.cases(channel, conformance.now_ms()), gate)
     if json:
         common.print_json([to_builtins(each) for each in verdicts])
     else:

@@ -15,7 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 if TYPE_CHECKING:
+    from orchestrator.language.model import Streams
+    from orchestrator.language.problems import Problem
     from orchestrator.settings import Settings
+    from orchestrator.wire.gate import Gate
+    from orchestrator.wire.schemas import SchemaSet
 
 COLUMN_GAP: Final = 2
 NARROWEST: Final = 6
@@ -71,16 +75,17 @@ def instant(option: str, text: str) -> int | None:
     return found
 
 
-def refuse_registry(settings: Settings) -> None:
-    """Refuse to judge events by the schemas at hand alone where workers read some from a registry. Raises RefusedByState."""
-    from orchestrator.errors import RefusedByState
+@contextlib.contextmanager
+def gate(settings: Settings, streams: Streams, schemas: SchemaSet) -> Iterator[Gate]:
+    """Give the gate that workers have, for all types of events; the registry, where one is set, is asked as need be.
 
-    if settings.registry:
-        raise RefusedByState(
-            "this command reads schemas from files only, and workers here read a registry: valid events would look broken",
-            where="registry",
-            next_step="if all events carry schemas of the folder, leave `registry` out of the settings for this call",
-        )
+    Its `admit` blocks then, and raises Unreachable where the registry does not help.
+    """
+    from orchestrator.stream.registry import on_demand
+    from orchestrator.wire.gate import Gate, GateLimits
+
+    with contextlib.closing(on_demand(settings.registry, schemas)) as registry:
+        yield Gate(schemas, streams, lambda _: True, GateLimits(value_bytes=settings.value_bytes), registry)
 
 
 def say(line: str) -> None:
@@ -109,6 +114,32 @@ def print_json(value: Any) -> None:
     import orjson
 
     typer.echo(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode())
+
+
+def problem_row(problem: Problem) -> dict[str, Any]:
+    """Give what is wrong with a file as it stands in the JSON of each command that checks files."""
+    return {
+        "path": problem.place.path,
+        "line": problem.place.line,
+        "column": problem.place.column,
+        "code": problem.code,
+        "severity": problem.severity,
+        "message": problem.message,
+        "suggestion": problem.suggestion,
+        "expression": problem.expression,
+    }
+
+
+def known_name(option: str, word: str, known: Iterable[str]) -> None:
+    """Raise UsageError, with a suggestion, for a name that an option gives and that there is not; "" is none."""
+    from orchestrator.errors import UsageError
+    from orchestrator.language.problems import nearest
+
+    names = sorted(set(known))
+    if word and word not in names:
+        near = nearest(word, names)
+        advice = f"did you mean {near}?" if near else f"known are {', '.join(names) or 'none'}"
+        raise UsageError(f"{option}: there is no {word!r}", next_step=advice)
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -39,18 +40,23 @@ def show(
 
     Exit status: 0 shown, 2 a setting is unknown or wrong.
     """
-    from orchestrator.settings import Settings, origins, overrides_from
+    from orchestrator.settings import TABLES, Settings, origins, overrides_from
 
     flags = {"topologies": topologies, "bootstrap_server": bootstrap_server, "state_dir": state_dir}
     overrides = overrides_from(assignments or (), **flags)
     shown = Settings.load(config, overrides).shown()
-    kafka = {f"kafka.{name}": value for name, value in shown.pop("kafka").items()}
+    of_clients = {f"{table}.{name}": value for table in TABLES for name, value in shown.pop(table).items()}
     found = origins(config, overrides)
-    rows = [(name, value, found.get(name, "default")) for name, value in {**shown, **kafka}.items()]
+    rows = [(name, value, _origin(found, name)) for name, value in {**shown, **of_clients}.items()]
     if json:
         common.print_json({name: {"value": value, "from": origin} for name, value, origin in rows})
     else:
         common.print_table(("SETTING", "VALUE", "FROM"), rows)
+
+
+def _origin(found: Mapping[str, str], name: str) -> str:
+    """Give where a value comes from; a variable may hold a whole table as JSON."""
+    return found.get(name) or found.get(name.partition(".")[0], "default")
 
 
 def check(

@@ -231,14 +231,10 @@ def _chosen(instances: Any, given: dict[str, Any]) -> dict[str, Any]:
 
 def _check_state(room: Room, given: dict[str, Any]) -> None:
     """Raise UsageError where no version of the journey has the state; the worker knows which version it is."""
-    from orchestrator.language.problems import nearest
-
-    topology, wanted = room.topology, given.get("state")
+    topology = room.topology
     known = {name for each in (*topology.earlier, *topology.journeys) if each.id == given["journey"] for name in each.states}
-    if wanted is not None and known and wanted not in known:
-        near = nearest(wanted, known)
-        advice = f"did you mean {near}?" if near else f"states are {', '.join(sorted(known))}"
-        raise UsageError(f"journey {given['journey']} has no state {wanted}", where="--to", next_step=advice)
+    if known:
+        common.known_name("--to", given.get("state") or "", known)
 
 
 def _tell_plan(told: dict[str, Any], *, json: bool) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import typer
 
 from orchestrator.cli import common
@@ -35,7 +33,6 @@ def doctor(
     from orchestrator import kafka
     from orchestrator.operate import doctor as room
     from orchestrator.settings import client_config
-    from orchestrator.stream.registry import Registry, connect
     from orchestrator.wire.schemas import load_schemas
     from orchestrator.workspace import Workspace
 
@@ -45,13 +42,9 @@ def doctor(
     conf = client_config(settings)
     kafka.wait_for_broker(conf, settings.connect_timeout_s, common.say)
     known = load_schemas(workspace.schemas)
-    with contextlib.ExitStack() as stack:
-        registry = None
-        if settings.registry:
-            registry = stack.enter_context(contextlib.closing(Registry(connect(settings.registry), known)))
-        found = room.examine(
-            conf, kafka.admin(conf), room.Patient(workspace.topology, known, registry, room.now_ms()), common.say
-        )
+    with common.gate(settings, workspace.topology.streams, known) as gate:
+        patient = room.Patient(workspace.topology, gate, room.now_ms())
+        found = room.examine(conf, kafka.admin(conf), patient, common.say)
     if json:
         common.print_json([to_builtins(each) for each in found])
     else:

@@ -39,8 +39,8 @@ def export(
 ) -> None:
     """Print everything kept of a customer: the document, and their records on every topic. Personal data, in the clear.
 
-    That it was read is written to the operators' topic before anything is read, and to the decisions once a worker gets to it:
-    who, when, and the reason. JSON, on many lines for people, on one with --json.
+    That it was read is written to the audit topic and the operators' topic before anything is read, and to the decisions once a
+    worker gets to it: who, when, and the reason. JSON, on many lines for people, on one with --json.
 
     Exit status: 0 printed, 2 not said why, 3 Kafka or no worker answers, 4 a topic is missing.
     """
@@ -50,6 +50,7 @@ def export(
     import orjson
 
     from orchestrator.operate import erasing, exporting, rehearsal
+    from orchestrator.wire.exports import encode_export
 
     if not reason.strip():
         raise UsageError("who reads personal data says why", where="--reason", next_step='for example --reason "ticket 4711"')
@@ -58,13 +59,14 @@ def export(
     with acting.bar("reading the changelog") as moved:
         found = rehearsal.standing(room.conf, room.topology, customer, moved)
     extent = erasing.extent(room.conf, room.topology, found)
-    source = exporting.Source(room.conf, room.topology, room.schemas, extent)
     with contextlib.ExitStack() as bars:
+        gate = bars.enter_context(common.gate(room.settings, room.topology.streams, room.schemas))
+        source = exporting.Source(room.conf, room.topology, gate, extent)
         exported = exporting.export(
             source, found, extent, time.time_ns() // 1_000_000, lambda topic: bars.enter_context(acting.bar(f"reading {topic}"))
         )
     if avro is not None:
-        avro.write_bytes(exporting.as_avro(exported))
+        avro.write_bytes(encode_export(exported))
     option = 0 if json else orjson.OPT_INDENT_2
     typer.echo(orjson.dumps(exported, option=option | orjson.OPT_NON_STR_KEYS).decode())
 
@@ -74,7 +76,9 @@ def _note(room: Room, customer: str, who: acting.Who, wait_s: float) -> None:
     import time
 
     from orchestrator.operate.operations import Request
+    from orchestrator.stream.auditing import Reading, note_reveal
 
+    note_reveal(room.conf, room.topology.streams, Reading(customer, "export", who.reason, who.by))
     asked = Request("export", customer, who.by, who.reason, time.time_ns() // 1_000_000)
     (answer,) = acting.ask(room, [asked], wait_s)
     acting.answered(room, answer, wait_s)

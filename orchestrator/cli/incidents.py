@@ -32,7 +32,9 @@ Since = Annotated[str, typer.Option("--since", metavar="TIME", help="Only record
 Until = Annotated[str, typer.Option("--until", metavar="TIME", help="Only records before this time, ISO 8601.")]
 Handled = Annotated[bool, typer.Option("--all", help="Those too that were redriven or discarded.")]
 Most = Annotated[int, typer.Option("--max", min=1, metavar="N", help="Show the newest so many.")]
-Reveal = Annotated[bool, typer.Option("--reveal", help="Show keys and values, which may be personal.")]
+Reveal = Annotated[
+    bool, typer.Option("--reveal", help="Show keys and values, which may be personal; the audit topic says who did.")
+]
 Why = Annotated[str, typer.Option("--why", metavar="TEXT", help="Your reason, for the audit topic.")]
 Everything = Annotated[bool, typer.Option("--everything", help="Mean every open incident; needed where nothing narrows it.")]
 OriginalTime = Annotated[bool, typer.Option("--original-time", help="Keep the records' own times; else they happen now.")]
@@ -111,6 +113,8 @@ def show(
 
     from orchestrator.operate.incidents.incident import Selection
     from orchestrator.operate.incidents.peeking import peek
+    from orchestrator.stream.auditing import Reading, note_reveal
+    from orchestrator.stream.registry import on_demand
     from orchestrator.wire.schemas import load_schemas
     from orchestrator.workspace import schemas_beside
 
@@ -121,9 +125,12 @@ def show(
     if not found:
         common.say(f"there is no incident {incident_id}; orchestrator incidents list shows which are")
         raise typer.Exit(ExitCode.NO)
-    for each in found:
-        shown = {**_plain(each), "record": peek(each.incident, known, reveal=reveal)}
-        typer.echo(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
+    if reveal:
+        note_reveal(conf, streams, Reading(f"incident {incident_id}", "incidents show"))
+    with contextlib.closing(on_demand(settings.registry, known)) as sources:
+        for each in found:
+            shown = {**_plain(each), "record": peek(each.incident, sources, reveal=reveal)}
+            typer.echo(orjson.dumps(shown, option=orjson.OPT_INDENT_2).decode())
 
 
 def count(

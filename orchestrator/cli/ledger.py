@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.cli import common
-from orchestrator.cli.sight import progress_bar
+from orchestrator.cli.sight import Reason, progress_bar
 
 if TYPE_CHECKING:
+    from orchestrator.language.model import Streams
     from orchestrator.operate.sight.books import Difference
     from orchestrator.operate.sight.ledger import Account
 
@@ -20,7 +21,7 @@ EXAMPLES = common.examples(
 )
 SHOWN = 20
 HEAD = ("JOURNEY/STEP", "CHANNEL", "DECIDED", "EMITTED", "HELD", "SUPPR", "CANC", "PARKED", "OPEN")
-Reveal = Annotated[bool, typer.Option("--reveal", help="Show the ids of the customers concerned, not hashes.")]
+Reveal = Annotated[bool, typer.Option("--reveal", help="Show customers' ids, not hashes; the audit topic says who did.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -32,6 +33,7 @@ def ledger(
     watch: Annotated[bool, typer.Option("--watch", help="Read on and add up again, until Ctrl-C.")] = False,
     every: Annotated[float, typer.Option("--every", min=1, metavar="SECONDS", help="How often, with --watch.")] = 30.0,
     reveal: Reveal = False,
+    reason: Reason = "",
     json: common.AsJson = False,
     topologies: common.Topologies = None,
     schemas: common.Schemas = None,
@@ -46,6 +48,7 @@ def ledger(
 
     Exit status: 0 all sums come out, 1 some do not, 3 Kafka does not answer, 4 a topic is missing.
     """
+    import contextlib
     import time
 
     from orchestrator import kafka
@@ -54,7 +57,6 @@ def ledger(
     from orchestrator.operate.sight.ledger import Ledger
     from orchestrator.operate.wiring import load_wiring
     from orchestrator.settings import client_config
-    from orchestrator.wire.gate import Gate
     from orchestrator.wire.schemas import load_schemas
 
     settings = common.load_settings(
@@ -65,18 +67,36 @@ def ledger(
     if watch and settings.metrics_address:
         metrics.serve(settings.metrics_address)
     kafka.wait_for_broker(conf, settings.connect_timeout_s, common.say)
-    gate = Gate(load_schemas(settings.schemas_dir), wiring.streams, lambda _: True)
-    books = Ledger(conf, wiring.streams, wiring.policy, gate)
-    while True:
-        with progress_bar() as progress:
-            found = books.account(progress)
-        metrics.show_differences(found.by_equation())
-        _print(found, json=json, reveal=reveal)
-        if not watch:
-            break
-        time.sleep(every)
+    noted: set[str] = set()
+    with contextlib.ExitStack() as stack:
+        gate = stack.enter_context(common.gate(settings, wiring.streams, load_schemas(settings.schemas_dir)))
+        books = stack.enter_context(contextlib.closing(Ledger(conf, wiring.streams, wiring.policy, gate)))
+        while True:
+            with progress_bar() as progress:
+                found = books.account(progress)
+            metrics.show_differences(found.by_equation())
+            if reveal:
+                _note(conf, wiring.streams, _shown_of(found, json=json) - noted, reason)
+                noted |= _shown_of(found, json=json)
+            _print(found, json=json, reveal=reveal)
+            if not watch:
+                break
+            time.sleep(every)
     if found.differences:
         raise typer.Exit(ExitCode.NO)
+
+
+def _shown_of(found: Account, *, json: bool) -> set[str]:
+    """Whose ids are shown: of all differences in JSON, else of the first."""
+    differences = found.differences if json else found.differences[:SHOWN]
+    return {each.customer for each in differences if each.customer}
+
+
+def _note(conf: dict[str, Any], streams: Streams, customers: set[str], reason: str) -> None:
+    """Write down whose ids are shown, once a run. Raises Unreachable, NotAllowed, TopicMismatch: then they are not."""
+    from orchestrator.stream.auditing import Reading, note_reveal
+
+    note_reveal(conf, streams, *(Reading(customer, "ledger", reason) for customer in sorted(customers)))
 
 
 def _print(found: Account, *, json: bool, reveal: bool) -> None:

@@ -15,15 +15,21 @@ from orchestrator.cli import common
 from orchestrator.names import ExitCode
 
 if TYPE_CHECKING:
-    from orchestrator.operate.produce import BadLine
+    from orchestrator.language.model import Streams
+    from orchestrator.operate.produce import BadLine, Encoder
     from orchestrator.settings import Settings
-    from orchestrator.wire.schemas import EventType
+    from orchestrator.wire.schemas import EventType, SchemaSet
 
 SHOWN_LINES = 50
 
 File = Annotated[str, typer.Argument(metavar="FILE.jsonl", help="Events as JSON lines; - is standard input.")]
 Topic = Annotated[str, typer.Option("--topic", help="Produce to this topic, whatever streams.yaml says of the types.")]
-EXAMPLES = common.examples("orchestrator produce events.jsonl", "zcat events.jsonl.gz | orchestrator produce -")
+Check = Annotated[bool, typer.Option("--check", help="Send nothing: tell every line that workers would refuse, and why.")]
+EXAMPLES = common.examples(
+    "orchestrator produce events.jsonl",
+    "orchestrator produce events.jsonl --check",
+    "zcat events.jsonl.gz | orchestrator produce -",
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -34,6 +40,8 @@ def register(app: typer.Typer) -> None:
 def produce(
     file: File,
     topic: Topic = "",
+    check: Check = False,
+    json: common.AsJson = False,
     topologies: common.Topologies = None,
     schemas: common.Schemas = None,
     bootstrap_server: common.BootstrapServer = None,
@@ -44,9 +52,11 @@ def produce(
 
     A line: {"at": "2026-01-05T00:00:00Z", "customer": "c1", "event": "auth.login", "id": "e1", "data": {"device": "web"}}
 
-    Every line is checked first, and if one is wrong nothing is produced.
+    Every line is checked first, and if one is wrong nothing is produced. With --check that is all, and needs no Kafka: lines are
+    held against the schemas and against all that a worker's gate asks of a record.
 
-    Exit status: 0 all produced, 1 some lines are wrong, 2 no such file, 3 Kafka does not answer, 4 a topic is missing.
+    Exit status: 0 all produced or good, 1 some lines are wrong, 2 no such file, 3 Kafka or the registry does not answer,
+    4 a topic is missing.
     """
     from orchestrator import kafka
     from orchestrator.operate import produce as producing
@@ -62,6 +72,9 @@ def produce(
     known = load_schemas(settings.schemas or schemas_beside(settings.topologies))
     with _framing(settings) as frame, _lines(file) as lines:
         encoder = producing.Encoder(known, streams, topic, frame)
+        if check:
+            _check(settings, (streams, known), (lines, encoder), file, json=json)
+            return
         with common.progress("checking") as (progress, _):
             good, bad = producing.check_lines(lines, encoder, progress)
         if bad:
@@ -72,7 +85,32 @@ def produce(
         lines.seek(0)
         with common.progress("producing", good) as (progress, elapsed):
             producing.produce_lines(lines, producing.EventProducer(conf, encoder), progress)
+    if json:
+        common.print_json({"produced": good, "topics": sorted(encoder.topics)})
+        return
     typer.echo(f"{good} events produced to {', '.join(sorted(encoder.topics)) or 'no topic'} in {elapsed():.1f} s")
+
+
+def _check(
+    settings: Settings, wiring: tuple[Streams, SchemaSet], source: tuple[IO[bytes], Encoder], file: str, *, json: bool
+) -> None:
+    """Tell every line that would be refused."""
+    import time
+
+    from orchestrator.operate import produce as producing
+
+    with common.gate(settings, *wiring) as gate, common.progress("checking") as (progress, _):
+        good, bad = producing.check_lines(*source, progress, producing.admits(gate, time.time_ns() // 1_000_000))
+    if json:
+        refused = [{"line": each.number, "reasons": list(each.faults)} for each in bad]
+        common.print_json({"good": good, "refused": refused})
+    else:
+        for each in bad:
+            for fault in each.faults:
+                typer.echo(f"{file}:{each.number}: {fault}")
+        common.say(f"{good} of {good + len(bad)} events would be taken. Nothing was sent.")
+    if bad:
+        raise typer.Exit(ExitCode.NO)
 
 
 @contextlib.contextmanager
@@ -81,7 +119,7 @@ def _framing(settings: Settings) -> Iterator[Callable[[str, EventType], bytes] |
     if not settings.registry:
         yield None
         return
-    from orchestrator.operate.contracts import Contract, Subjects, schema_text, subject_of
+    from orchestrator.operate.contract.subjects import Contract, Subjects, schema_text, subject_of
     from orchestrator.stream.registry import connect
     from orchestrator.wire.framing import confluent
 

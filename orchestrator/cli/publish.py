@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from orchestrator.cli import acting, common
+from orchestrator.errors import Unanswered
 
 if TYPE_CHECKING:
+    from orchestrator.operate.operations import Request
     from orchestrator.operate.publishing.plan import Plan
+    from orchestrator.operate.sight.asking import Asker
     from orchestrator.workspace import Workspace
 
 PLAN_EXAMPLES = common.examples(
@@ -24,7 +27,12 @@ APPLY_EXAMPLES = common.examples(
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", dir_okay=False, help="Keep the plan, for apply.")]
 Detailed = Annotated[bool, typer.Option("--detailed-exitcode", help="Exit status 2 where something would change.")]
 PlanFile = Annotated[Path | None, typer.Argument(metavar="[PLAN]", dir_okay=False, help="A plan that was kept. [made anew]")]
+Rate = Annotated[
+    int, typer.Option("--rate", min=1, metavar="N", help="Customers a second to take over or end, where `inherits` says so.")
+]
+RATE = 200
 CHANGES = 2
+_SHOWN = ("app", "base", "has_changes", "journeys", "shared", "entries", "taken_over", "counted_by", "counted_in_changelog")
 
 
 def register(app: typer.Typer) -> None:
@@ -45,14 +53,15 @@ def plan(
 ) -> int:
     """Show what publishing the folder would change, and how many instances stand there. Nothing is done.
 
-    Running instances stay on the version that they started on.
+    Running instances stay on the version that they started on, unless the new file's `inherits` says otherwise of their step.
 
     Exit status: 0 planned, 1 not valid, 2 changes (with --detailed-exitcode), 3 Kafka does not answer, 4 it cannot be published.
     """
     from orchestrator.operate.publishing.plan import write_plan
 
-    conf, workspace = wired(config, assignments, topologies=topologies, schemas=schemas, bootstrap_server=bootstrap_server)
-    made, _ = _make(conf, workspace)
+    flags = {"topologies": topologies, "schemas": schemas, "bootstrap_server": bootstrap_server}
+    conf, workspace = wired(config, assignments, **flags)
+    made, _ = _make(conf, workspace, asks(config, assignments, **flags))
     if out is not None:
         write_plan(made, out)
     _print(made, json=json)
@@ -65,6 +74,7 @@ def apply(
     by: acting.By = "",
     execute: common.Execute = False,
     wait: acting.Wait = acting.WAIT_S,
+    rate: Rate = RATE,
     json: common.AsJson = False,
     topologies: common.Topologies = None,
     schemas: common.Schemas = None,
@@ -74,7 +84,8 @@ def apply(
 ) -> None:
     """Publish a plan that was kept, or the folder with --execute: workers take it while they run.
 
-    Waits until every partition runs it.
+    Waits until every partition runs it, then takes over or ends who stands where `inherits` says so. Broken off, the others are
+    taken over at their next event or timer; apply again goes on with them.
 
     Exit status: 0 live, planned or nothing to do, 1 not valid, 2 not said why, 3 Kafka or a worker does not answer, 4 stale or
     it does not fit.
@@ -83,20 +94,27 @@ def apply(
 
     acts = execute or plan_file is not None
     who = acting.who(by, reason, acts)
-    conf, workspace = wired(config, assignments, topologies=topologies, schemas=schemas, bootstrap_server=bootstrap_server)
-    made, target = read_plan(plan_file, workspace) if plan_file is not None else _make(conf, workspace)
-    if not acts or not made.has_changes:
+    flags = {"topologies": topologies, "schemas": schemas, "bootstrap_server": bootstrap_server}
+    conf, workspace = wired(config, assignments, **flags)
+    if plan_file is not None:
+        made, target = read_plan(plan_file, workspace)
+    else:
+        made, target = _make(conf, workspace, asks(config, assignments, **flags))
+    if not acts or not (made.has_changes or made.taken_over):
         _print(made, json=json)
-        if not json and made.has_changes:
+        if not json and (made.has_changes or made.taken_over):
             common.say(acting.NOTHING_DONE)
         return
     if not json:
         _print(made, json=False)
-    number = _publish(conf, workspace, (made, target), who, wait)
-    if json:
-        common.print_json({"executed": True, "revision": number, **_shown(made)})
-    else:
+    number = _publish(conf, workspace, (made, target), who, wait) if made.has_changes else made.base
+    if not json and made.has_changes:
         common.say(f"Revision {number} is live on all {workspace.topology.streams.partitions} partitions.")
+    customers = _take_over(conf, workspace, target, who, (rate, wait))
+    if json:
+        common.print_json({"executed": True, "revision": number, "customers": customers, **_shown(made)})
+    elif customers:
+        common.say(f"{customers} customers had instances to take over or to end: done.")
 
 
 def _publish(conf: dict[str, Any], workspace: Workspace, planned: Any, who: acting.Who, wait_s: float) -> int:
@@ -118,6 +136,51 @@ def _publish(conf: dict[str, Any], workspace: Workspace, planned: Any, who: acti
     return done.number
 
 
+def _take_over(conf: dict[str, Any], workspace: Workspace, target: Any, who: acting.Who, pace: tuple[int, float]) -> int:
+    """Have workers handle whom `inherits` concerns, and give how many those are: only who waits long needs to be asked for."""
+    from orchestrator.names import Operation
+    from orchestrator.operate import documents
+    from orchestrator.operate.operations import Request
+    from orchestrator.operate.publishing import differences
+
+    if not differences.places(target.topology):
+        return 0
+    with acting.bar("reading the changelog") as move:
+        found = documents.documents(conf, workspace.topology.streams, progress=move)
+        customers = list(differences.inheriting(found, target.topology))
+    again = "then apply again, it goes on with the others"
+    ask_slowly(conf, workspace, customers, Request(Operation.TAKE_OVER, "", who.by, who.reason, 0), pace, ("taking over", again))
+    return len(customers)
+
+
+def ask_slowly(
+    conf: dict[str, Any],
+    workspace: Workspace,
+    customers: list[str],
+    what: Request,
+    pace: tuple[int, float],
+    told: tuple[str, str],
+) -> None:
+    """Ask the same for each customer. `told`: what the bar says, and what to do where it breaks off. Raises Unanswered."""
+    from orchestrator.operate.operations import Desk
+    from orchestrator.operate.publishing.journeys import ask_slowly as ask
+    from orchestrator.wire.schemas import load_schemas
+
+    if not customers:
+        return
+    streams = workspace.topology.streams
+    with acting.bar(told[0]) as move:
+        desk = Desk(conf, streams, load_schemas(workspace.schemas))
+        answers = ask(desk, customers, what, pace, lambda done: move(done, len(customers)))
+    handled = sum(each.decided is not None for each in answers)
+    if handled < len(customers):
+        raise Unanswered(
+            f"{handled} of {len(customers)} customers are done; then no worker answered in {pace[1]:g} s",
+            where=streams.operations,
+            next_step=f"see whether workers run; {told[1]}",
+        )
+
+
 def wired(config: Path | None, assignments: Any, **flags: Any) -> tuple[dict[str, Any], Workspace]:
     """Read a folder and wait for Kafka. Raises UsageError, InvalidTopology, Unreachable."""
     from orchestrator import kafka
@@ -131,18 +194,25 @@ def wired(config: Path | None, assignments: Any, **flags: Any) -> tuple[dict[str
     return conf, workspace
 
 
-def _make(conf: dict[str, Any], workspace: Workspace) -> Any:
+def asks(config: Path | None, assignments: Any, **flags: Any) -> Asker:
+    """Give who asks workers in the name of whom the settings say. Raises UsageError."""
+    from orchestrator.operate.sight.asking import asker
+
+    return asker(common.load_settings(config, assignments, **flags))
+
+
+def _make(conf: dict[str, Any], workspace: Workspace, asker: Asker) -> Any:
     from orchestrator.operate.publishing.plan import make_plan
 
     with acting.bar("counting instances") as move:
-        return make_plan(conf, workspace, move)
+        return make_plan(conf, workspace, asker, move)
 
 
 def _shown(made: Plan) -> dict[str, Any]:
     import msgspec
 
     shown: dict[str, Any] = msgspec.to_builtins(made)
-    return {name: shown[name] for name in ("app", "base", "has_changes", "journeys", "shared", "entries")}
+    return {name: shown[name] for name in _SHOWN}
 
 
 def _print(made: Plan, *, json: bool) -> None:
@@ -152,6 +222,7 @@ def _print(made: Plan, *, json: bool) -> None:
     on = f"revision {made.base}" if made.base else "nothing: workers run their folders"
     if not made.has_changes:
         common.say(f"No changes: what is live ({on}) says the same.")
+        _print_taken_over(made)
         return
     common.say(f"Live now: {on}.")
     rows = [
@@ -163,6 +234,16 @@ def _print(made: Plan, *, json: bool) -> None:
         common.print_table(("JOURNEY", "ENTRIES", "WHERE", "WHAT", "INSTANCES", "THEY"), rows)
     for name in made.shared:
         typer.echo(f"{name} changes: it holds at once, for instances of every version")
+    _print_taken_over(made)
+    if rows:
+        from orchestrator.operate.sight.counting import told_by
+
+        common.say(f"Instances as counted by {told_by(made.counted_by, made.counted_in_changelog)}.")
+
+
+def _print_taken_over(made: Plan) -> None:
+    if made.taken_over:
+        common.say(f"{made.taken_over} instances are to be taken over or ended: by apply, or at their next event or timer.")
 
 
 def _arrow(before: int | None, after: int | None) -> str:
@@ -171,4 +252,7 @@ def _arrow(before: int | None, after: int | None) -> str:
 
 def _row(change: Any) -> tuple[str, str, int | str, str]:
     where = "/".join(part for part in (change.state, change.step) if part) or change.part
-    return where, change.what, change.instances if change.state else "", change.policy if change.state else ""
+    if change.version:
+        where = f"{where} (version {change.version})"
+    counts = bool(change.state or change.step)
+    return where, change.what, change.instances if counts else "", f"{change.policy} {change.to}".rstrip() if counts else ""

@@ -2,23 +2,36 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from orchestrator.cli import acting, common
-from orchestrator.cli.publish import wired
-from orchestrator.errors import Unanswered, UsageError
+from orchestrator.cli.publish import ask_slowly, asks, wired
 
 if TYPE_CHECKING:
     from orchestrator.operate.publishing.plan import Live
+    from orchestrator.operate.sight.asking import Asker
     from orchestrator.wire.programs import Revision
     from orchestrator.workspace import Workspace
+
+
+class TimersWord(StrEnum):
+    """What becomes of a journey's timers in a pause (rule V6)."""
+
+    RUN = "run"
+    FREEZE = "freeze"
+
 
 Name = Annotated[str, typer.Argument(metavar="JOURNEY", help="The journey's id.")]
 To = Annotated[int | None, typer.Option("--to", metavar="VERSION", help="The version that shall take entries. [the one before]")]
 Rate = Annotated[int, typer.Option("--rate", min=1, metavar="N", help="Customers a second whose held actions are let go.")]
+Timers = Annotated[
+    TimersWord, typer.Option("--timers", help="Whether its timers run on in the pause, or stand still until the resume.")
+]
 RATE = 200
 
 
@@ -50,8 +63,8 @@ def show_all(
 
     Exit status: 0 shown, 3 Kafka does not answer, 4 nothing was ever published.
     """
-    conf, workspace = wired(config, assignments, topologies=topologies, schemas=schemas, bootstrap_server=bootstrap_server)
-    _tell(conf, workspace, "", json=json)
+    flags = {"topologies": topologies, "schemas": schemas, "bootstrap_server": bootstrap_server}
+    _tell(*wired(config, assignments, **flags), "", asks(config, assignments, **flags), json=json)
 
 
 def show(
@@ -67,8 +80,8 @@ def show(
 
     Exit status: 0 shown, 2 no such journey, 3 Kafka does not answer, 4 nothing was ever published.
     """
-    conf, workspace = wired(config, assignments, topologies=topologies, schemas=schemas, bootstrap_server=bootstrap_server)
-    _tell(conf, workspace, journey, json=json)
+    flags = {"topologies": topologies, "schemas": schemas, "bootstrap_server": bootstrap_server}
+    _tell(*wired(config, assignments, **flags), journey, asks(config, assignments, **flags), json=json)
 
 
 def rollback(
@@ -100,6 +113,7 @@ def rollback(
 
 def pause(
     journey: Name,
+    timers: Timers = TimersWord.RUN,
     reason: acting.Reason = "",
     by: acting.By = "",
     execute: common.Execute = False,
@@ -111,7 +125,9 @@ def pause(
     config: common.Config = None,
     assignments: common.Assignments = None,
 ) -> None:
-    """Hold what a journey sends and calls. Its timers run, its waits hear events, customers enter and leave.
+    """Hold what a journey sends and calls. Its waits hear events, customers enter and leave.
+
+    With --timers freeze the time of its waits, calls and lifetime stands still until the resume.
 
     Exit status: 0 done or planned, 2 not said why, 3 Kafka or a worker does not answer, 4 it is paused, or not live.
     """
@@ -119,8 +135,8 @@ def pause(
 
     conf, workspace = wired(config, assignments, topologies=topologies, schemas=schemas, bootstrap_server=bootstrap_server)
     live = _live(conf, workspace)
-    revision = journeys.paused(live, journey)
-    told = {"journey": journey, "paused": list(revision.paused)}
+    revision = journeys.paused(live, journey, _now() if timers is TimersWord.FREEZE else 0)
+    told = {"journey": journey, "paused": list(revision.paused), "timers": timers.value}
     _make_live(conf, workspace, (live, revision), acting.who(by, reason, execute), wait, told=told, json=json)
 
 
@@ -138,7 +154,7 @@ def resume(
     config: common.Config = None,
     assignments: common.Assignments = None,
 ) -> None:
-    """End a journey's pause; what was held is decided on anew, so many customers a second.
+    """End a journey's pause; what was held is decided on anew, clocks that stood run, so many customers a second.
 
     Broken off, it leaves the others waiting: ask again, and it goes on with them.
 
@@ -149,7 +165,7 @@ def resume(
     who = acting.who(by, reason, execute)
     conf, workspace = wired(config, assignments, topologies=topologies, schemas=schemas, bootstrap_server=bootstrap_server)
     live = _live(conf, workspace)
-    revision = journeys.resumed(live, journey)
+    revision = journeys.resumed(live, journey, _now())
     if who.execute:
         _unpause(conf, workspace, live, revision, who, wait)
     customers = _waiting(conf, workspace, journey)
@@ -161,6 +177,10 @@ def resume(
         return
     common.say(f"{journey}: {len(customers)} customers {'had' if who.execute else 'have'} something waiting.")
     common.say("Resumed." if who.execute else acting.NOTHING_DONE)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _live(conf: dict[str, Any], workspace: Workspace) -> Live:
@@ -194,25 +214,12 @@ def _waiting(conf: dict[str, Any], workspace: Workspace, journey: str) -> list[s
 def _let_go(
     conf: dict[str, Any], workspace: Workspace, customers: list[str], journey: str, who: acting.Who, pace: tuple[int, float]
 ) -> None:
-    from orchestrator.operate.operations import Desk
-    from orchestrator.operate.publishing import journeys
-    from orchestrator.operate.publishing.publish import Author
-    from orchestrator.wire.schemas import load_schemas
+    from orchestrator.names import Operation
+    from orchestrator.operate.operations import Request
 
-    if not customers:
-        return
-    desk = Desk(conf, workspace.topology.streams, load_schemas(workspace.schemas))
-    with acting.bar("resuming") as move:
-        answers = journeys.let_go(
-            desk, customers, journey, Author(who.by, who.reason), pace, lambda done: move(done, len(customers))
-        )
-    handled = sum(each.decided is not None for each in answers)
-    if handled < len(customers):
-        raise Unanswered(
-            f"{handled} of {len(customers)} customers are resumed; then no worker answered in {pace[1]:g} s",
-            where=workspace.topology.streams.operations,
-            next_step="see whether workers run; then ask for the resume again, it goes on with the others",
-        )
+    what = Request(Operation.RESUME, "", who.by, who.reason, 0, journey=journey)
+    again = "then ask for the resume again, it goes on with the others"
+    ask_slowly(conf, workspace, customers, what, pace, ("resuming", again))
 
 
 def _make_live(
@@ -241,9 +248,9 @@ def _make_live(
     common.say(f"Revision {told['revision']} is live." if who.execute else acting.NOTHING_DONE)
 
 
-def _tell(conf: dict[str, Any], workspace: Workspace, journey: str, *, json: bool) -> None:
-    from orchestrator.operate import documents
-    from orchestrator.operate.publishing import definitions, differences, journeys
+def _tell(conf: dict[str, Any], workspace: Workspace, journey: str, asker: Asker, *, json: bool) -> None:
+    from orchestrator.operate.publishing import definitions, journeys
+    from orchestrator.operate.sight.counting import count
 
     streams = workspace.topology.streams
     live = _live(conf, workspace)
@@ -251,18 +258,18 @@ def _tell(conf: dict[str, Any], workspace: Workspace, journey: str, *, json: boo
     assert live.program is not None
     running = definitions.running(conf, streams)
     with acting.bar("counting instances") as move:
-        stand = differences.standing(documents.documents(conf, streams, progress=move))
-    found = journeys.versions(live.program.topology, revision.paused, stand)
+        counted = count(conf, streams, asker, move)
+    found = journeys.versions(live.program.topology, revision.paused, counted.stand)
+    common.known_name("JOURNEY", journey, {each.journey for each in found})
     if journey:
         found = [each for each in found if each.journey == journey]
-        if not found:
-            raise UsageError("no such journey is live", where=journey, next_step="orchestrator journeys list")
     history = [each for _, each in sorted(live.board.revisions.items())]
     level = sum(number >= revision.number for number in running.values())
     if json:
         import msgspec
 
-        shown = {"revision": revision.number, "partitions_live": level, "partitions": streams.partitions}
+        shown: dict[str, Any] = {"revision": revision.number, "partitions_live": level, "partitions": streams.partitions}
+        shown |= {"counted_by": counted.workers, "counted_in_changelog": counted.read}
         common.print_json(shown | {"versions": msgspec.to_builtins(found), "revisions": [_revision(each) for each in history]})
         return
     common.say(f"Revision {revision.number}, live on {level} of {streams.partitions} partitions.")
@@ -270,6 +277,7 @@ def _tell(conf: dict[str, Any], workspace: Workspace, journey: str, *, json: boo
         ("JOURNEY", "VERSION", "STATUS", "INSTANCES"),
         [(each.journey, each.version, each.status, each.instances) for each in found],
     )
+    common.say(f"Instances as counted by {counted.told}.")
     if journey:
         common.print_table(("REVISION", "AT", "BY", "REASON"), [tuple(_revision(each).values())[:4] for each in history])
 
@@ -279,4 +287,5 @@ def _revision(revision: Revision) -> dict[str, Any]:
     return {
         "number": revision.number, "at": at, "by": revision.by, "reason": revision.reason, "digest": revision.digest,
         "entries": dict(revision.entries), "paused": list(revision.paused),
+        "frozen": [each.journey for each in revision.freezes if not each.until],
     }  # fmt: skip

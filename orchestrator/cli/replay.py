@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from orchestrator.cli import common
+from orchestrator.cli import acting, common
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from orchestrator.operate.replay.processes import Basis
+    from orchestrator.operate.replay.run import Asked, Result
     from orchestrator.operate.replay.window import Window
 
 Topic = Annotated[
@@ -34,12 +35,25 @@ AnyProgram = Annotated[
     typer.Option("--any-program", help="Where the journal names another program, run the one at hand: what would it have done?"),
 ]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", file_okay=False, help="Where decisions, actions, differences go.")]
+Mode = Annotated[str, typer.Option("--mode", metavar="MODE", help="compare with the log, or rebuild the state from the events.")]
+Execute = Annotated[bool, typer.Option("--execute", help="With --mode rebuild: write the state; else it is a plan.")]
+Snapshots = Annotated[
+    Path | None,
+    typer.Option("--snapshots", metavar="DIR", file_okay=False, help="Begin with the nearest state kept there, and keep more."),
+]
+ToTopic = Annotated[str, typer.Option("--to-topic", metavar="TOPIC", help="Write what it gives to this topic as well.")]
+KeepSnapshots = Annotated[
+    int, typer.Option("--keep-snapshots", min=1, metavar="N", help="So many states of a partition stay there; older ones go.")
+]
+KEPT = 10
+COMPARE, REBUILD = "compare", "rebuild"
 Jobs = Annotated[int | None, typer.Option("--jobs", min=1, help="Processes side by side. [one a core, at most one a partition]")]
 
 EXAMPLES = common.examples(
     "orchestrator replay",
     "orchestrator replay --topic customer.events:0,1 --by-duration 2h",
     "orchestrator replay --topologies draft --any-program",
+    'orchestrator replay --mode rebuild --execute --reason "ticket 4711"',
 )
 
 
@@ -60,6 +74,13 @@ def replay(
     any_program: AnyProgram = False,
     schemas: common.Schemas = None,
     out: Out = Path("replay"),
+    to_topic: ToTopic = "",
+    snapshots: Snapshots = None,
+    keep_snapshots: KeepSnapshots = KEPT,
+    mode: Mode = COMPARE,
+    execute: Execute = False,
+    reason: acting.Reason = "",
+    by: acting.By = "",
     jobs: Jobs = None,
     json: common.AsJson = False,
     bootstrap_server: common.BootstrapServer = None,
@@ -72,10 +93,15 @@ def replay(
     their timers. Kafka and the workers are not touched. After Ctrl-C the same command goes on where it stopped. The folder gets
     differences.jsonl, and for each partition decisions.jsonl and actions.jsonl.
 
+    With --mode rebuild the state that it comes to is held against the changelog, and with --execute takes its place; nothing is
+    sent. No worker may run, and the log must have what the replay gives.
+
     Exit status: 0 the same, 1 it differs, 2 wrong use, 3 Kafka does not answer, 4 refused: see the code; 130 interrupted.
     """
     from orchestrator import kafka
     from orchestrator.operate.replay.processes import Basis
+    from orchestrator.operate.replay.run import Asked
+    from orchestrator.operate.replay.window import Window
     from orchestrator.settings import client_config
     from orchestrator.wire.gate import GateLimits
 
@@ -83,31 +109,48 @@ def replay(
     settings = common.load_settings(
         config, assignments, topologies=topologies, schemas=schemas, bootstrap_server=bootstrap_server
     )
-    common.refuse_registry(settings)
-    basis = Basis(
-        (settings.topologies, *(earlier or ())), settings.schemas, GateLimits(value_bytes=settings.value_bytes), any_program
-    )
+    folders, limits = (settings.topologies, *(earlier or ())), GateLimits(value_bytes=settings.value_bytes)
+    basis = Basis(folders, settings.schemas, limits, any_program, settings.registry)
     conf = client_config(settings)
+    author = _author(mode, (by, reason, execute), is_whole=window == Window() and not (any_program or to_topic))
     kafka.wait_for_broker(conf, settings.connect_timeout_s, common.say)
-    _shadow(conf, basis, window, chosen, (out, jobs, json))
+    asked = Asked((), window, jobs or 0, out, snapshots=snapshots, to_topic=to_topic, most_snapshots=keep_snapshots)
+    if author is None:
+        _shadow(conf, basis, chosen, asked, json=json)
+    else:
+        from orchestrator.cli import rebuild
+
+        rebuild.rebuild(conf, basis, chosen, author, asked, json=json)
 
 
-def _shadow(
-    conf: Mapping[str, Any], basis: Basis, window: Window, chosen: Mapping[str, list[int]], how: tuple[Path, int | None, bool]
-) -> None:
+def _author(mode: str, who: tuple[str, str, bool], *, is_whole: bool) -> acting.Who | None:
+    """Say who rebuilds, None where nobody does. Raises UsageError."""
+    from orchestrator.errors import UsageError
+
+    if mode not in (COMPARE, REBUILD):
+        raise UsageError(f"--mode {mode}: there is no such mode", next_step=f"{COMPARE} or {REBUILD}")
+    if mode == REBUILD and not is_whole:
+        raise UsageError(
+            "a rebuilding goes to the end, with the programs of then, and writes no lines and no topic",
+            next_step="choose partitions only: --topic TOPIC:0,1",
+        )
+    by, reason, execute = who
+    if mode == REBUILD:
+        return acting.who(by, reason, execute)
+    if execute:
+        raise UsageError("a comparison changes nothing", where="--execute", next_step=f"--mode {REBUILD} does")
+    return None
+
+
+def _shadow(conf: Mapping[str, Any], basis: Basis, chosen: Mapping[str, list[int]], asked: Asked, *, json: bool) -> None:
+    from msgspec.structs import replace
+
     from orchestrator.operate.replay import run, telling
-    from orchestrator.operate.replay.run import Asked
 
-    out, jobs, json = how
-    numbers = run.partitions_of(chosen, basis.programs().found[0])
-    asked = Asked(numbers, window, min(jobs or os.cpu_count() or 1, len(numbers)), out)
+    numbers, out = run.partitions_of(chosen, basis.programs().found[0]), asked.folder
+    asked = replace(asked, partitions=numbers, jobs=processes(asked.jobs, numbers))
     started = time.monotonic()
-    try:
-        with Bar("replaying") as bar:
-            result = run.replay(conf, asked, basis, bar.behind, bar.total)
-    except KeyboardInterrupt:
-        common.say(f"Interrupted. The same command goes on from here; --out {out} has what is done so far.")
-        raise
+    result = followed(conf, asked, basis)
     seconds = time.monotonic() - started
     if json:
         common.print_json({**telling.as_json(result), "seconds": round(seconds, 2)})
@@ -122,6 +165,23 @@ def _shadow(
         common.say(f"Written to {out}/.")
     if not telling.is_same(result):
         raise typer.Exit(1)
+
+
+def processes(jobs: int | None, numbers: Sequence[int]) -> int:
+    """Give how many processes work side by side."""
+    return min(jobs or os.cpu_count() or 1, len(numbers))
+
+
+def followed(conf: Mapping[str, Any], asked: Asked, basis: Basis) -> Result:
+    """Replay with a progress bar. Raises as `run.replay` does."""
+    from orchestrator.operate.replay import run
+
+    try:
+        with Bar("replaying") as bar:
+            return run.replay(conf, asked, basis, bar.behind, bar.total)
+    except KeyboardInterrupt:
+        common.say(f"Interrupted. The same command goes on from here; --out {asked.folder} has what is done so far.")
+        raise
 
 
 def _chosen(topics: list[str] | None) -> dict[str, list[int]]:

@@ -11,12 +11,14 @@ import typer
 from orchestrator.cli import common
 
 if TYPE_CHECKING:
+    from orchestrator.language.model import Streams
     from orchestrator.operate.documents import Progress
     from orchestrator.operate.sight.asking import Asker
     from orchestrator.settings import Settings
 
 Customer = Annotated[str, typer.Argument(metavar="CUSTOMER", help="The customer's id, as events have it.")]
-Reveal = Annotated[bool, typer.Option("--reveal", help="Show personal values; the worker logs who asked.")]
+Reveal = Annotated[bool, typer.Option("--reveal", help="Show personal values; the audit topic says who did.")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why values are shown; for the audit topic.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Ask no worker: read Kafka itself.")]
 SAY_EVERY = 1_000
 WHY_EXAMPLES = common.examples(
@@ -42,6 +44,7 @@ def why(
     at: Annotated[str, typer.Option("--at", metavar="TIME", help="As it was then; ISO 8601, UTC where no zone stands.")] = "",
     last: Annotated[int, typer.Option("--last", min=1, help="So many of the newest decisions.")] = 30,
     reveal: Reveal = False,
+    reason: Reason = "",
     offline: Offline = False,
     json: common.AsJson = False,
     topologies: common.Topologies = None,
@@ -64,16 +67,18 @@ def why(
 
     instant = _instant(at) if at else None
     settings, asker = _wired(
-        config, assignments, offline=offline, reveal=reveal,
+        config, assignments, offline=offline,
         topologies=topologies, schemas=schemas, bootstrap_server=bootstrap_server,
     )  # fmt: skip
     workspace = Workspace.load(settings.topologies, settings.schemas)
-    _check_journey(journey, {each.id for each in (*workspace.topology.journeys, *workspace.topology.earlier)})
+    common.known_name("--journey", journey, {each.id for each in (*workspace.topology.journeys, *workspace.topology.earlier)})
     question = Question(journey, 1 << 62 if instant is None else instant, last, reveal)
-    with progress_bar() as progress:
-        sources = answering.Sources(
-            _reached(settings), workspace.topology, load_schemas(workspace.schemas), asker, progress
-        )  # fmt: skip
+    conf = _reached(settings)
+    if reveal:
+        _note(conf, workspace.topology.streams, customer, "why", reason)
+    gate = common.gate(settings, workspace.topology.streams, load_schemas(workspace.schemas))
+    with gate as opened, progress_bar() as progress:
+        sources = answering.Sources(conf, workspace.topology, opened, asker, progress)
         found = answering.answer(customer, question, sources, instant)
     if json:
         common.print_json({"customer": customer, **found.plain()})
@@ -85,6 +90,7 @@ def why(
 def inspect(
     customer: Customer,
     reveal: Reveal = False,
+    reason: Reason = "",
     offline: Offline = False,
     json: common.AsJson = False,
     topologies: common.Topologies = None,
@@ -103,12 +109,13 @@ def inspect(
     from orchestrator.operate.sight.looking_up import document_of
     from orchestrator.operate.wiring import load_wiring
 
-    settings, asker = _wired(
-        config, assignments, offline=offline, reveal=reveal, topologies=topologies, bootstrap_server=bootstrap_server
-    )
+    settings, asker = _wired(config, assignments, offline=offline, topologies=topologies, bootstrap_server=bootstrap_server)
     streams = load_wiring(settings.topologies).streams
+    conf = _reached(settings)
+    if reveal:
+        _note(conf, streams, customer, "inspect", reason)
     with progress_bar() as progress:
-        found = document_of(_reached(settings), streams, customer, asker, progress, reveal=reveal)
+        found = document_of(conf, streams, customer, asker, progress, reveal=reveal)
     if json:
         common.print_json({"customer": customer, "from": found.source, "document": found.value})
     elif found.value is None:
@@ -143,13 +150,18 @@ def _tree(document: dict[str, Any]) -> str:
     return out.getvalue().rstrip()
 
 
-def _wired(config: Any, assignments: Any, *, offline: bool, reveal: bool, **flags: Any) -> tuple[Settings, Asker | None]:
+def _wired(config: Any, assignments: Any, *, offline: bool, **flags: Any) -> tuple[Settings, Asker | None]:
     from orchestrator.operate.sight.asking import asker
 
     settings = common.load_settings(config, assignments, **flags)
-    if offline and reveal:
-        common.say("Values are read from Kafka itself: only its own log of who reads tells of it.")
     return settings, None if offline else asker(settings)
+
+
+def _note(conf: dict[str, Any], streams: Streams, customer: str, command: str, reason: str) -> None:
+    """Write down that values are shown. Raises Unreachable, NotAllowed, TopicMismatch: then they are not."""
+    from orchestrator.stream.auditing import Reading, note_reveal
+
+    note_reveal(conf, streams, Reading(customer, command, reason))
 
 
 def _reached(settings: Settings) -> dict[str, Any]:
@@ -159,17 +171,6 @@ def _reached(settings: Settings) -> dict[str, Any]:
     conf = client_config(settings)
     kafka.wait_for_broker(conf, settings.connect_timeout_s, common.say)
     return conf
-
-
-def _check_journey(journey: str, known: set[str]) -> None:
-    from orchestrator.errors import UsageError
-    from orchestrator.language.problems import nearest
-
-    if journey and journey not in known:
-        near = nearest(journey, sorted(known))
-        raise UsageError(
-            f"there is no journey {journey}", next_step=f"did you mean {near}?" if near else ", ".join(sorted(known))
-        )
 
 
 def _instant(text: str) -> int:

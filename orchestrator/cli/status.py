@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 EXAMPLES = common.examples(
     "orchestrator status",
     "orchestrator status --set http_token_file=token --watch",
+    "orchestrator status --parked",
     "orchestrator status --json",
 )
 CLEAR = "\x1b[H\x1b[2J"
@@ -29,6 +31,7 @@ def status(
     watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")] = False,
     every: Annotated[float, typer.Option("--every", min=0.5, metavar="SECONDS", help="How often, with --watch.")] = 5.0,
     late: Annotated[bool, typer.Option("--overdue", help="List customers whose timer should have fired, as hashes.")] = False,
+    parked: Annotated[bool, typer.Option("--parked", help="Count who stands parked, too; reads the whole changelog.")] = False,
     json: common.AsJson = False,
     topologies: common.Topologies = None,
     bootstrap_server: common.BootstrapServer = None,
@@ -43,8 +46,11 @@ def status(
     """
     import time
 
+    from msgspec.structs import replace
+
     from orchestrator import kafka
     from orchestrator.names import ExitCode
+    from orchestrator.operate.parked import count
     from orchestrator.operate.sight.asking import asker
     from orchestrator.operate.sight.standing import overdue, standing
     from orchestrator.operate.wiring import load_wiring
@@ -56,14 +62,29 @@ def status(
     if late:
         _print_overdue(overdue(conf, streams, asks), json=json)
         return
-    while True:
+
+    def look() -> Standing:
         found = standing(conf, streams, asks)
-        _print(found, json=json, clear=watch and sys.stdout.isatty())
-        if not watch:
-            break
+        return replace(found, parked_now=count(conf, streams)) if parked else found
+
+    while watch:
+        _look_again(look, json=json)
         time.sleep(every)
+    found = look()
+    _print(found, json=json, clear=False)
     if not found.is_well:
         raise typer.Exit(ExitCode.NO)
+
+
+def _look_again(look: Callable[[], Standing], *, json: bool) -> None:
+    """Show how things stand now. While Kafka does not answer it says so: that is when somebody watches."""
+    from orchestrator.errors import Unreachable
+
+    try:
+        _print(look(), json=json, clear=sys.stdout.isatty())
+    except Unreachable as error:
+        common.say(f"error: {error}")
+    sys.stdout.flush()
 
 
 def _print(found: Standing, *, json: bool, clear: bool) -> None:

@@ -11,7 +11,12 @@ from orchestrator.cli import common
 if TYPE_CHECKING:
     from orchestrator.operate.topics import Planned
 
-Factor = Annotated[int, typer.Option("--replication-factor", min=-1, metavar="N", help="Copies of each topic. [broker's]")]
+Factor = Annotated[
+    int,
+    typer.Option(
+        "--replication-factor", min=-1, metavar="N", help="Copies of each topic; from 3 on 2 must have a write. [broker's]"
+    ),
+]
 Retention = Annotated[
     int | None,
     typer.Option("--retention-ms", min=-1, metavar="MS", help="Of event, action, decision topics; -1 for ever. [broker's]"),

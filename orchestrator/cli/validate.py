@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from orchestrator.cli import common
 from orchestrator.names import ExitCode
 
 if TYPE_CHECKING:
@@ -133,18 +134,7 @@ def _document(loaded: list[Loaded], schema_errors: list[str]) -> dict[str, Any]:
         "warnings": len(problems) + len(schema_errors) - errors,
         "schema_errors": schema_errors,
         "notes": _remarks(loaded),
-        "problems": [
-            {
-                "path": problem.place.path,
-                "line": problem.place.line,
-                "column": problem.place.column,
-                "code": problem.code,
-                "severity": problem.severity,
-                "message": problem.message,
-                "suggestion": problem.suggestion,
-            }
-            for problem in problems
-        ],
+        "problems": [common.problem_row(problem) for problem in problems],
         "journeys": [
             {
                 "journey": journey.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import sys
 from typing import Annotated
 
@@ -42,6 +43,7 @@ def worker(
     from orchestrator.stream.ending import leave_at_sigterm
     from orchestrator.stream.runner import make_app, run
 
+    faulthandler.enable()  # a native library's crash says where, in frames only
     leave_at_sigterm()
     settings = common.load_settings(
         config,

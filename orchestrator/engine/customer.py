@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.engine.document import Document, decode, encode
+from orchestrator.engine.document import Document, decode, encode, with_seen
 
 
 class Customer:
@@ -30,6 +30,14 @@ class Customer:
         """Take the document as it is after a handling."""
         stored = encode(document)
         if stored != self.stored:
+            self.stored = stored
+
+    def keep_seen(self, document: Document) -> None:
+        """Take the document as it is after a handling that changed nothing of it but `seen`."""
+        stored = None if self.stored is None else with_seen(self.stored, document.seen)
+        if stored is None:
+            self.keep(document)
+        elif stored != self.stored:
             self.stored = stored
 
     def restore(self, stored: bytes | None) -> None:

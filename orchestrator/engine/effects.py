@@ -1,7 +1,4 @@
-"""What reserved event types do to a customer before any journey sees them (rule T7; rulings A53, A55, A69).
-
-`privacy.export_requested` is only counted in this version: nothing answers it yet (rule F2).
-"""
+"""What reserved event types do to a customer before any journey sees them (rule T7; rulings A53, A55, A69)."""
 
 from __future__ import annotations
 
@@ -11,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from orchestrator import names
-from orchestrator.engine import answers, consent, erasure, merging, operations, withdrawal
+from orchestrator.engine import answers, consent, erasure, exporting, merging, operations, withdrawal
 from orchestrator.engine.document import Consent
-from orchestrator.names import Count, Reason
+from orchestrator.names import Reason
 
 if TYPE_CHECKING:
     from orchestrator.engine.turn import Turn
@@ -55,18 +52,13 @@ def merge_profile(turn: Turn) -> None:
     turn.forget_profile()
 
 
-def count_export(turn: Turn) -> None:
-    """Count a request that nothing answers yet."""
-    turn.count(Count.EXPORTS_UNANSWERED)
-
-
 EFFECTS: Final[Mapping[str, Callable[[Turn], None]]] = {
     names.CONSENT_CHANGED: change_consent,
     names.PROFILE_UPDATED: merge_profile,
     names.PREFERENCE_UPDATED: merge_profile,
     names.PROFILE_MERGED: merging.carry_out,
     names.ERASURE_REQUESTED: erasure.carry_out,
-    names.EXPORT_REQUESTED: count_export,
+    names.EXPORT_REQUESTED: exporting.carry_out,
     names.ACTION_OUTCOME: answers.receive,
     names.OPERATION_REQUESTED: operations.carry_out,
 }

@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from orchestrator.engine import handle, held, merging, redrive, timers
+from orchestrator.engine import freezing, handle, held, merging, redrive, succession, timers
 from orchestrator.engine.customer import Customer
 from orchestrator.engine.document import NEVER, decode, due_bytes, next_due, without_timers
 from orchestrator.engine.handling import Handling, Incident
@@ -21,22 +21,33 @@ from orchestrator.engine.vicinity import ALONE, NOTE_TIMERS, Vicinity, is_note, 
 from orchestrator.language.model import Topology
 from orchestrator.names import Reason
 
-__all__ = ["NEVER", "SEMANTICS", "Customer", "Engine", "due_bytes", "next_due"]
+__all__ = ["EARLIER_SEMANTICS", "NEVER", "SEMANTICS", "Customer", "Engine", "due_bytes", "next_due"]
 
-SEMANTICS: Final = 1  # raised when the same history gives other decisions, actions or documents than before
+# Raised when the same history gives other decisions, actions or documents than before; not for a field more in documents by which
+# nothing is decided.
+SEMANTICS: Final = 3
+# Older ones by which an engine can still decide, so that what they recorded can be replayed.
+EARLIER_SEMANTICS: Final = (2,)
 
 
 class Engine:
     """A compiled topology. Immutable after construction; one instance serves all partitions."""
 
-    def __init__(self, topology: Topology, share: Fraction = Fraction(1)) -> None:
-        """`share` is the part of a cluster-wide rate that one partition has: 1 / partitions on Kafka."""
-        self.program = Program(topology, share)
+    def __init__(self, topology: Topology, share: Fraction = Fraction(1), semantics: int = SEMANTICS) -> None:
+        """`share` is the part of a cluster-wide rate that one partition has: 1 / partitions on Kafka.
+
+        `semantics` is this release's, or an earlier one's for a replay of what that decided.
+        """
+        self.program = Program(topology, share, semantics)
         self._routes = self.program.routes
 
     def hears(self, event_type: str) -> bool:
         """Tell whether any journey, policy rule or the engine itself cares; if not, the caller need not fetch the customer."""
         return event_type in self._routes
+
+    def reads(self, event_type: str) -> frozenset[str] | None:
+        """Give the fields of an event's payload that any of them may read, None for all: the caller need not decode the rest."""
+        return self.program.reads(event_type)
 
     def handle(self, customer: Customer, record: Record, clock: int, vicinity: Vicinity = ALONE) -> list[Handling]:
         """Fire the customer's timers due before the record's time (T3), then handle the record (T7).
@@ -53,7 +64,7 @@ class Engine:
         route = self._routes.get(record.type)
         if route is None:
             return []
-        handlings = self.fire(customer, record.time, vicinity) if next_due(customer.stored) < record.time else []
+        handlings = self._fire_before(customer, record.time, vicinity)
         turn: Turn | None = None
         try:
             document = customer.document or customer.open()
@@ -64,10 +75,16 @@ class Engine:
                 handlings += self._fire_line(record, vicinity)
             handling = Handling(customer.id, record.time, record.type, record.event_id)
             turn = Turn(self.program, customer.id, document, record.time, clock, record, handling, vicinity)
-            handle.run(turn, record, route)
+            self._begin(turn)
+            is_untouched = handle.run(turn, record, route) and not self.program.inherits and not vicinity.freezes
+            if vicinity.freezes:
+                freezing.end(turn)
             if turn.touched:
                 _keep(turn)
-            customer.keep(document)
+            if is_untouched:
+                customer.keep_seen(document)
+            else:
+                customer.keep(document)
         except Exception as error:
             handlings.append(_failed(Handling(customer.id, record.time, record.type, record.event_id), error, turn, customer))
             return handlings
@@ -98,14 +115,17 @@ class Engine:
 
     def _operate(self, customer: Customer, now: int, vicinity: Vicinity, act: Callable[[Turn], None]) -> list[Handling]:
         """Do what an operator asks for at `now`, as a handling of its own; for an id that was merged, as whom it goes on."""
-        handlings = self.fire(customer, now, vicinity) if next_due(customer.stored) < now else []
+        handlings = self._fire_before(customer, now, vicinity)
         turn: Turn | None = None
         try:
             merged = customer.open().merged
             if merged is not None and merged.into:
                 return self._operate(merging.line_of(customer.id, vicinity.customer)[-1], now, vicinity, act)
             turn = Turn(self.program, customer.id, customer.open(), now, now, None, Handling(customer.id, now), vicinity)
+            self._begin(turn)
             act(turn)
+            if vicinity.freezes:
+                freezing.end(turn)
             _keep(turn)
             customer.keep(customer.open())
         except Exception as error:
@@ -119,19 +139,46 @@ class Engine:
         A note's timer runs what its kind does then.
         """
         handlings: list[Handling] = []
+        if vicinity.freezes and not is_note(customer.id):
+            self._thaw(customer, vicinity)
         while (due := next_due(customer.stored)) < before:
             if is_note(customer.id):
                 handlings += self._fire_note(customer, due, vicinity)
             else:
-                handlings.append(self._fire_at(customer, due, vicinity))
+                handling = self._fire_at(customer, due, vicinity)
+                if not vicinity.freezes or handling.decisions or handling.incidents:
+                    handlings.append(handling)
         return handlings
+
+    def _fire_before(self, customer: Customer, time_ms: int, vicinity: Vicinity) -> list[Handling]:
+        """Fire what is due before a record; a deadline that was stopped in a pause is in no head of a document."""
+        is_due = next_due(customer.stored) < time_ms or vicinity.freezes
+        return self.fire(customer, time_ms, vicinity) if is_due else []
+
+    def _thaw(self, customer: Customer, vicinity: Vicinity) -> None:
+        try:
+            document = customer.open()
+            if freezing.thaw(self.program, document, vicinity.freezes):
+                customer.keep(document)
+        except Exception:  # the handling that follows meets it again, and tells of it
+            customer.document = None
+
+    def _begin(self, turn: Turn) -> None:
+        """Do what comes before anything else of a handling."""
+        if turn.vicinity.freezes:
+            freezing.begin(turn)
+        if self.program.inherits:
+            succession.run(turn)
 
     def _fire_at(self, customer: Customer, due: int, vicinity: Vicinity) -> Handling:
         turn: Turn | None = None
         try:
             document = customer.document or customer.open()
             turn = Turn(self.program, customer.id, document, due, due, None, Handling(customer.id, due), vicinity)
+            self._begin(turn)
             timers.run(turn)
+            if vicinity.freezes:
+                freezing.end(turn)
             if turn.touched:
                 _keep(turn)
             customer.keep(document)

@@ -47,7 +47,8 @@ def carry_out(turn: Turn) -> None:
 def places(topology: Topology) -> Mapping[str, str]:
     """Give what a receipt says of stores and topics."""
     streams = topology.streams
-    written = {streams.transitions, streams.incidents, *(channel.topic for channel in topology.policy.channels.values())}
+    written = {streams.transitions, streams.incidents, streams.exports, streams.audit}
+    written |= {*(channel.topic for channel in topology.policy.channels.values())}
     return {
         "erased_from": f"{streams.changelog} (tombstone), the local store of the partition",
         "left_to_retention": ", ".join(sorted(written.union(streams.sources))),

@@ -17,26 +17,34 @@ if TYPE_CHECKING:
     from orchestrator.engine.turn import Turn
 
 
-def run(turn: Turn, record: Record, route: Route) -> None:
-    """Drop a repeat; apply the record's own effect; exits; active instances; entries; emit. Due timers have fired before."""
+def run(turn: Turn, record: Record, route: Route) -> bool:
+    """Drop a repeat; apply the record's own effect; exits; active instances; entries; emit. Due timers have fired before.
+
+    Gives whether nothing of the document but its memory of event ids can have changed.
+    """
     if record.event_id and _is_repeat(turn, record, route):
-        return
+        return True
+    document = turn.document
+    is_untouched = route.is_passive and document.memory is None
     if route.effect is not None:
         route.effect(turn)
     if route.keep is not None:
         memory.note(turn, record, route.keep)
-    if route.goals and turn.document.goals:
+    if route.goals and document.goals:
+        is_untouched = False
         goals.consider(turn, record)
-    if turn.document.instances:
+    if document.instances:
         if route.exits:
             _exit(turn, record.type)
         if route.instances:
-            for instance in tuple(turn.document.instances):
+            for instance in tuple(document.instances):
                 _offer(turn, instance, record.type)
+        is_untouched = is_untouched and turn.at_work is None
     for journey in route.entries:
         turn.at_work = None
         entries.consider(turn, journey)
     finish(turn)
+    return is_untouched and not turn.handling.decisions
 
 
 def finish(turn: Turn) -> None:
@@ -115,7 +123,7 @@ def _is_late(turn: Turn, instance: Instance, journey: JourneyProgram, event_type
     if record is None or late is None or record.time > late[1] or instance.parked:
         return False
     if turn.clock - late[1] > turn.program.policy.limits.wait_ms:
-        instance.late = None
+        turn.at_work, instance.late = instance, None
         return False
     step = journey.steps[late[0]]
     if event_type not in step.listens or (journey.key is not None and not turn.is_for(journey, instance)):

@@ -77,12 +77,20 @@ class Incident(Struct, omit_defaults=True, gc=False):
     stage: Literal["engine", "timer"] = "engine"
 
 
+class Export(Struct, gc=False):
+    """Everything that is kept of a customer, given out (rule F2). `request_id` is "" where the request had none."""
+
+    request_id: str
+    document: dict[str, Any]
+
+
 class Handling(Struct, gc=False):
     """The outputs of one handling, in order. `at` is the record's time or the timers' due instant, ms UTC.
 
     `counts` holds what is counted and is no decision, by `names.Count`. `profile` holds what journeys set in the profile; the
     log has the names, in `context_set`, and nothing carries the values further (ruling A88). `joined` is the id that the record
-    merged into `customer`, "" for none.
+    merged into `customer`, "" for none. `export` is what a request for everything that is kept gets. `stays` are the states that
+    instances left, for metrics: journey, state, how long it was in ms.
     """
 
     customer: str
@@ -95,3 +103,5 @@ class Handling(Struct, gc=False):
     counts: dict[str, int] = field(default_factory=dict)
     profile: dict[str, Any] = field(default_factory=dict)
     joined: str = ""
+    export: Export | None = None
+    stays: list[tuple[str, str, int]] = field(default_factory=list)

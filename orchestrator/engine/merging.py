@@ -15,7 +15,7 @@ from collections.abc import Callable
 from copy import copy
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.engine import held, union
+from orchestrator.engine import freezing, held, union
 from orchestrator.engine.document import Merged
 from orchestrator.engine.handling import Decision
 from orchestrator.engine.identity import uuid_text
@@ -81,6 +81,8 @@ def _move(turn: Turn, target: Customer) -> None:
     turn.document.clear()
     turn.document.merged = Merged(into=target.id)
     turn.become(target.id, target.open())
+    if turn.vicinity.freezes:
+        freezing.begin(turn)
     turn.handling.joined = name
     ended = union.unite(turn, theirs)
     _take_name(turn, name, theirs.merged)

@@ -155,6 +155,11 @@ def _resume(turn: Turn) -> None:
         held.resume(turn, journey)
 
 
+def _take_over(turn: Turn) -> None:
+    """Nothing to do: whoever is handled at all was taken over before (`engine.succession`). This is how to have it soon."""
+    _note(turn, Kind.OPERATED, _word(turn))
+
+
 def _erase(turn: Turn) -> None:
     _note(turn, Kind.OPERATED, _word(turn))
     erasure.carry_out(turn)
@@ -178,6 +183,7 @@ _CUSTOMER: Final[Mapping[str, Callable[[Turn], None]]] = {
     Operation.ERASE: _erase,
     Operation.EXPORT: _export,
     Operation.RESUME: _resume,
+    Operation.TAKE_OVER: _take_over,
 }
 
 

@@ -43,6 +43,14 @@ def portrait(stored: bytes, *, reveal: bool = False) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value not in (None, [], {}, "")}
 
 
+def places(stored: bytes) -> list[tuple[str, int, str, str]]:
+    """Give where the instances of a stored document stand: journey, version, state, and step, "" for none.
+
+    Raises ValueError for a format this version does not know.
+    """
+    return [(each.journey, each.version, each.state, each.step) for each in decode(stored).instances]
+
+
 def instant(at: int) -> str | None:
     """Give a time in ms UTC as text, None where there is none."""
     if at in (0, NEVER) or not 0 < at <= _LAST:
@@ -73,8 +81,10 @@ def _instance(instance: Instance, shown: _Shown) -> dict[str, Any]:
         "started": instant(instance.started),
         "state": instance.state,
         "step": instance.step,
-        "due": instant(instance.due),
-        "expires": instant(instance.expires),
+        "due": instant(instance.due) if not instance.stopped else None,
+        "expires": instant(instance.expires) if not instance.stopped else None,
+        "clock_stands_since": instant(instance.stopped),
+        "left_s": (instance.due - instance.stopped) // 1000 if instance.stopped and instance.due else None,
         "parked": instance.parked,
         "held_out": instance.held_out,
         "visits": instance.visits,

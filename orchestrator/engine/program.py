@@ -17,11 +17,12 @@ from orchestrator.engine.consent import ConsentRules
 from orchestrator.engine.effects import EFFECTS
 from orchestrator.engine.entries import refusals
 from orchestrator.engine.keeping import Keep, keeps
+from orchestrator.engine.reading import event_fields
 from orchestrator.engine.send_rules import SendRules
 from orchestrator.engine.suppress import with_rule
 from orchestrator.engine.verbs import TABLE
 from orchestrator.engine.verbs.verb import compiled, compiled_if
-from orchestrator.language.model import Expr, Goal, Handler, Journey, Milliseconds, Policy, State, Step, Topology
+from orchestrator.language.model import Expr, Goal, Handler, Inheritance, Journey, Milliseconds, Policy, State, Step, Topology
 from orchestrator.language.references import references
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 class StepProgram:
     """One step: its verb, the verb's plan made from the settings, and the step after it, None for the last."""
 
-    __slots__ = ("experiment", "id", "listens", "next", "plan", "repeats", "state", "verb", "when")
+    __slots__ = ("experiment", "id", "keeps_whole", "listens", "next", "plan", "repeats", "state", "verb", "when")
 
     def __init__(self, step: Step, state: str) -> None:
         """`state` is "" for an exit's last send, which stands in no state."""
@@ -41,6 +42,7 @@ class StepProgram:
         self.verb: Verb = TABLE[step.verb]
         self.plan: Any = self.verb.plan(step)
         self.listens = self.verb.listens(step)
+        self.keeps_whole = self.verb.keeps_whole(step)
         self.repeats = self.verb.repeats(step)
         self.when = compiled_if(step.when)
         self.next: StepProgram | None = None
@@ -162,10 +164,17 @@ def _sending(journey: JourneyProgram) -> list[tuple[str, str]]:
     return [(journey.id, step.id) for step in (*journey.acting, *lasts)]
 
 
+def _inherits(topology: Topology) -> dict[tuple[str, int, str], Inheritance]:
+    """Give by journey, version and step what becomes of who stands there. Only the version that takes the entries says so:
+    after a rollback, what the later one said does not hold any more."""
+    rules = ((journey.id, rule) for journey in topology.journeys for rule in journey.inherits if rule.policy != "stay")
+    return {(journey, rule.version, rule.step): rule for journey, rule in rules}
+
+
 class Route:
     """What one event type can touch."""
 
-    __slots__ = ("effect", "entries", "exits", "goals", "instances", "keep", "merges")
+    __slots__ = ("effect", "entries", "exits", "goals", "instances", "is_passive", "keep", "merges")
 
     def __init__(self) -> None:
         self.effect: Callable[[Turn], None] | None = None
@@ -175,13 +184,15 @@ class Route:
         self.keep: Keep | None = None  # what of it is remembered
         self.goals = False  # some goal counts it
         self.merges = False  # it brings another customer in
+        self.is_passive = True  # it does nothing to a document unless an instance, an entry or a goal hears it
 
 
 class Program:
     """A compiled topology."""
 
-    def __init__(self, topology: Topology, share: Fraction = Fraction(1)) -> None:
-        """`share` is a partition's part of cluster-wide rates."""
+    def __init__(self, topology: Topology, share: Fraction, semantics: int) -> None:
+        """`share` is a partition's part of cluster-wide rates; `semantics` the number of the rules by which it decides."""
+        self.semantics = semantics
         self.policy = topology.policy
         self.consent = ConsentRules(topology.policy)
         services = [name for name, channel in topology.policy.channels.items() if channel.kind == "action"]
@@ -193,10 +204,22 @@ class Program:
         self.addresses = {channel.name: compiled(channel.address) for channel in channels if channel.address is not None}
         live = sorted((self.journeys[one.id, one.version] for one in topology.journeys), key=lambda one: (-one.priority, one.id))
         self.live = {journey.id: journey for journey in live}
+        self.inherits = _inherits(topology)
         self.keeps = keeps(versions, topology.policy)
         self.routes: Mapping[str, Route] = self._routes(live)
+        self.fields = event_fields(topology)
         self.places = erasure.places(topology)
         self.sending = frozenset(step for journey in self.journeys.values() for step in _sending(journey))
+
+    def reads(self, event_type: str) -> frozenset[str] | None:
+        """Give the fields of an event's payload that anything here may read, None for all of them."""
+        route = self.routes.get(event_type)
+        if route is None:
+            return frozenset()
+        if event_type in names.RESERVED_EVENT_TYPES or (route.keep is not None and route.keep.is_whole):
+            return None
+        steps = (step for journey in self.journeys.values() for step in journey.steps.values())
+        return None if any(event_type in step.keeps_whole for step in steps) else self.fields
 
     def _routes(self, live: list[JourneyProgram]) -> dict[str, Route]:
         routes: dict[str, Route] = {event_type: Route() for event_type in EFFECTS}
@@ -215,6 +238,8 @@ class Program:
             for event_type in dict.fromkeys(journey.entry.on):
                 route = routes.setdefault(event_type, Route())
                 route.entries = (*route.entries, journey)
+        for route in routes.values():
+            route.is_passive = route.effect is None and route.keep is None and not route.merges
         return routes
 
 

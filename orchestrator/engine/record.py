@@ -11,7 +11,8 @@ class Record(Struct, gc=False):
     """One fact about a customer. `time` is the Kafka timestamp in ms UTC (rule T2); `event_id` is "" where none was given.
 
     `payload` maps field names to plain values; timestamps in it are integer ms, decimals are floats; null fields may be there.
-    The reserved fields are not in it: `scope` adds them for expressions.
+    The reserved fields are not in it: `scope` adds them for expressions. What no expression reads may be left out: of the payload
+    as well as `occurred_at`, which is 0 then.
     """
 
     type: str

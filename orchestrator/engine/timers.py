@@ -21,10 +21,10 @@ def run(turn: Turn) -> None:
     A wait as long as the lifetime is allowed (rule W8), so at that instant the wait times out before the instance expires.
     """
     for instance in _in_order(turn.document):
-        if 0 != instance.due <= turn.now:
+        if 0 != instance.due <= turn.now and not instance.stopped:
             _fall_due(turn, instance)
     for instance in _in_order(turn.document):
-        if 0 != instance.expires <= turn.now:
+        if 0 != instance.expires <= turn.now and not instance.stopped:
             _expire(turn, instance)
     if turn.document.contact is not None:
         held.release(turn)

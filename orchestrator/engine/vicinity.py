@@ -11,7 +11,7 @@ the customer at hand.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 from orchestrator.engine import addresses, notes, rates
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from orchestrator.engine.handling import Handling
     from orchestrator.engine.program import Program
 
+# By journey: from when until when its timers stand still, ms UTC, earliest first; until 0 for as long as nobody resumes it.
+Freezes = Mapping[str, Sequence[tuple[int, int]]]
+NO_FREEZES: Final[Freezes] = {}
 NOTE: Final = "\x00"  # begins the ids of notes, and so no customer's
 
 
@@ -28,6 +31,7 @@ class Vicinity(Protocol):
     """The rest of the partition, as its owner gives it. Blocks on disk at most; the same id gives the same object in a cycle."""
 
     paused: frozenset[str]  # ids of the journeys that are paused (rule V6)
+    freezes: Freezes  # pauses in which timers stand still, those that are over included
 
     def customer(self, customer_id: str) -> Customer | None:
         """Give a customer of the same partition, one without any state included; None for one of another partition."""
@@ -40,6 +44,7 @@ class Alone:
     """The vicinity of an engine that knows nobody but the customer at hand, as in a test of one customer."""
 
     paused: frozenset[str] = frozenset()
+    freezes: Freezes = NO_FREEZES
 
     def customer(self, customer_id: str) -> Customer | None:
         """Give None: whoever else there is, is elsewhere."""
@@ -55,6 +60,20 @@ ALONE: Final = Alone()
 # What a note's timer does: (program, note, due in ms UTC, vicinity). It sets `note.stored`, whose next timer must be later.
 NoteTimer = Callable[["Program", "Customer", int, Vicinity], "list[Handling]"]
 NOTE_TIMERS: Final[Mapping[str, NoteTimer]] = {addresses.KIND: notes.forget, rates.KIND: notes.forget}
+
+
+def frozen(freezes: Freezes, journey: str, since: int) -> Freezes:
+    """Give the pauses with one more that begins."""
+    return {**freezes, journey: (*freezes.get(journey, ()), (since, 0))}
+
+
+def thawed(freezes: Freezes, journey: str, until: int) -> Freezes:
+    """Give the pauses with the journey's last one over, if it lasts."""
+    pauses = freezes.get(journey, ())
+    if not pauses or pauses[-1][1]:
+        return freezes
+    since = pauses[-1][0]
+    return {**freezes, journey: (*pauses[:-1], (since, max(until, since + 1)))}
 
 
 def is_note(customer_id: str) -> bool:

@@ -157,6 +157,7 @@ class Walk(Struct, eq=False):
             if step.when is None or self.holds(step.when, step.id):
                 move = step.verb.arrive(self, step)
                 if move is WAIT:
+                    self.instance.arrived = 0 if step.verb.is_dated(step) else self.turn.now
                     return
                 step = self._after(step, move)
             else:
@@ -188,6 +189,22 @@ class Walk(Struct, eq=False):
             return None
         raise TypeError(f"no such move: {type(move).__name__}")
 
+    def stand_anew(self, state: str) -> None:
+        """Be in a state as if just entered, with none of its steps run: what is then sent has ids of its own (rule I1)."""
+        instance = self.instance
+        self._note_stay()
+        instance.stood = max(0, self.turn.now - instance.started)
+        self._stand(state)
+        instance.visits[state] = instance.visits.get(state, 0) + 1
+        self.log(Kind.STATE_ENTERED)
+
+    def _note_stay(self) -> None:
+        """Note for the metrics how long the instance was in the state that it leaves; a late record may be from before."""
+        instance = self.instance
+        if instance.state and instance.stood >= 0:
+            stay_ms = max(0, self.turn.now - instance.started - instance.stood)
+            self.turn.handling.stays.append((instance.journey, instance.state, stay_ms))
+
     def _enter(self, name: str) -> StepProgram | None:
         turn = self.turn
         turn.transitions += 1
@@ -195,10 +212,7 @@ class Walk(Struct, eq=False):
             self._break_loop()
             return None
         state: StateProgram = self.journey.states[name]
-        self._stand(name)
-        visits = self.instance.visits
-        visits[name] = visits.get(name, 0) + 1
-        self.log(Kind.STATE_ENTERED)
+        self.stand_anew(name)
         if state.final:
             self.end(Kind.ENDED, outcome=state.outcome)
             return None
@@ -244,12 +258,20 @@ class Walk(Struct, eq=False):
 
     def _remove(self) -> None:
         document = self.turn.document
+        if not self._is_final:
+            self._note_stay()
         if self.journey.goals:
             goals.keep_context(document, self.instance, self.journey)
         document.instances = [instance for instance in document.instances if instance is not self.instance]
         marker = document.markers.get(marker_name(self.instance.journey, self.instance.key))
         if marker is not None:
             marker.ended = self.turn.now
+
+    @property
+    def _is_final(self) -> bool:
+        """Whether the state is one in which nobody stays. A state that only an earlier version has is none."""
+        state = self.journey.states.get(self.instance.state)
+        return state is not None and state.final
 
     def visit(self, step: StepProgram) -> int:
         """Give the how-manyth visit of this instance to the step's state this is, from 1 (rule I1)."""

@@ -136,5 +136,5 @@ EXPLAINED: Final = {
     NO_HOLDOUT: "Messages that need consent, and no control group to tell what they do.",
     UNFIT_EVENT: "An event of a scenario does not fit its schema.",
     UNCLEAR_OUTCOME: "The outcome of an action that was not made, or of one of several.",
-    UNKNOWN_STEP: "A step that no journey of the scenario has.",
+    UNKNOWN_STEP: "A step that no journey of the scenario has, or not the version of a journey that `inherits` names.",
 }

@@ -40,7 +40,7 @@ class Conditions:
                 self._check_call(expr, call)
                 if call.name == NAME and what_is_counted(call, [each for each in found.calls if not each.is_method]) is None:
                     message = 'say the event type and the span in plain text: count_within("auth.login", "7d")'
-                    self._problems.error(_within(expr, call.start + 1), codes.EXPRESSION_TYPE, message)
+                    self._problems.error(_within(expr, call.start + 1), codes.EXPRESSION_TYPE, message, expression=expr.source)
         asked = {
             path.parts[0]
             for path in (*found.paths, *(each.path for each in found.presences))
@@ -75,11 +75,13 @@ class Conditions:
 
     def _declared(self, expr: Expr, offset: int, name: str, what: str, known: Mapping[str, object], code: str) -> None:
         if name not in known:
-            self._problems.error(_within(expr, offset + 1), code, f"there is no {what} {name!r}", word=name, known=known)
+            self._problems.error(
+                _within(expr, offset + 1), code, f"there is no {what} {name!r}", word=name, known=known, expression=expr.source
+            )
 
     def _report(self, expr: Expr, finding: Finding) -> None:
         place = _within(expr, finding.column)
-        self._problems.error(place, finding.code, finding.message, word=finding.word, known=finding.known)
+        self._problems.error(place, finding.code, finding.message, word=finding.word, known=finding.known, expression=expr.source)
 
 
 def _within(expr: Expr, column: int) -> Place:

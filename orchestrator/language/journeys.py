@@ -8,7 +8,7 @@ from typing import Final, Literal, cast
 from msgspec import Struct
 
 from orchestrator.language import codes
-from orchestrator.language.model import Entry, Exit, Expr, Goal, Handler, Journey, Place, Reentry, State
+from orchestrator.language.model import Entry, Exit, Expr, Goal, Handler, Inheritance, Journey, Place, Reentry, State
 from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Fields, Node, check_word
 from orchestrator.language.steps import read_exit_send, read_steps
@@ -16,6 +16,7 @@ from orchestrator.language.verb import VerbTable
 
 RESERVED_STATES: Final = ("continue", "exit")  # ruling A110
 URGENCIES: Final = ("high", "medium", "low")
+POLICIES: Final = ("stay", "move_to", "restart", "exit")
 
 _KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
 
@@ -49,6 +50,7 @@ def read_journey(node: Node, problems: Problems, verbs: VerbTable) -> JourneyRea
         exits=_exits(fields, verbs),
         context=_context(fields),
         goals=_goals(fields),
+        inherits=_inherits(fields),
         purpose_place=fields.at("purpose"),
         start_place=fields.at("start"),
     )
@@ -150,6 +152,26 @@ def _goals(fields: Fields) -> tuple[Goal, ...]:
         )
         goal.close()
     return tuple(goals)
+
+
+def _inherits(fields: Fields) -> tuple[Inheritance, ...]:
+    found: list[Inheritance] = []
+    for node in fields.items("inherits"):
+        rule = Fields(node, fields.problems, "the rule for earlier instances")
+        read = Inheritance(
+            version=rule.integer("version", low=1, required=True),
+            step=rule.name("step", required=True),
+            policy=cast('Literal["stay", "move_to", "restart", "exit"]', rule.choice("policy", POLICIES, required=True)),
+            place=rule.at("step"),
+            to=rule.name("to"),
+            to_place=rule.at("to"),
+        )
+        rule.close()
+        if (read.policy == "move_to") != bool(read.to):
+            message = "`policy: move_to` needs a step to move to, as `to`, and no other policy takes one"
+            fields.problems.error(rule.place, codes.CONFLICT, message)
+        found.append(read)
+    return tuple(found)
 
 
 def _states(fields: Fields, verbs: VerbTable) -> tuple[dict[str, State], bool]:

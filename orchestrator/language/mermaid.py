@@ -15,18 +15,18 @@ def mermaid(journey: Journey, verbs: VerbTable) -> str:
     """Give the text of the diagram, ready for a Markdown block or `mmdc`."""
     lines = ["stateDiagram-v2"]
     lines += [f"    state {_quoted(_title(state))} as {_id(name)}" for name, state in journey.states.items()]
-    lines.append(f"    [*] --> {_id(journey.start)}: {_text(', '.join(journey.entry.on))}")
+    lines.append(f"    [*] --> {_id(journey.start)}: {escaped(', '.join(journey.entry.on))}")
     for way in transitions(journey, verbs):
         target = _id(way.target) if way.target else "[*]"
-        lines.append(f"    {_id(way.source)} --> {target}{f': {_text(way.label)}' if way.label else ''}")
+        lines.append(f"    {_id(way.source)} --> {target}{f': {escaped(way.label)}' if way.label else ''}")
     if last := exits(journey):
-        lines.append(f"    note right of {_id(journey.start)}: {_text(last)}")
+        lines.append(f"    note right of {_id(journey.start)}: {escaped(last)}")
     return "\n".join(lines) + "\n"
 
 
 def _title(state: State) -> str:
     """The state's name with its steps below it."""
-    return "<br/>".join([_text(state.name), *(_text(f"{step.verb} {step.id}") for step in state.steps)])
+    return "<br/>".join([escaped(state.name), *(escaped(f"{step.verb} {step.id}") for step in state.steps)])
 
 
 def _id(name: str) -> str:
@@ -34,7 +34,8 @@ def _id(name: str) -> str:
     return "s_" + name.replace("_", "__").replace("-", "_d")
 
 
-def _text(text: str) -> str:
+def escaped(text: str) -> str:
+    """Give a text as it may stand in a diagram."""
     return "".join(_ESCAPED.get(each, each) for each in text)
 
 

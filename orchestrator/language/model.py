@@ -113,6 +113,17 @@ class State(Struct, frozen=True):
     rest: bool = False
 
 
+class Inheritance(Struct, frozen=True):
+    """What becomes of the instances that stand on a step of an earlier version (rule V2). `to` is the step of `move_to`."""
+
+    version: int
+    step: str
+    policy: Literal["stay", "move_to", "restart", "exit"]
+    place: Place
+    to: str = ""
+    to_place: Place | None = None
+
+
 class Journey(Struct, frozen=True):
     """One journey file."""
 
@@ -131,6 +142,7 @@ class Journey(Struct, frozen=True):
     exits: tuple[Exit, ...] = ()
     context: Mapping[str, Expr] = {}
     goals: tuple[Goal, ...] = ()
+    inherits: tuple[Inheritance, ...] = ()
     purpose_place: Place | None = None
     start_place: Place | None = None
 
@@ -305,8 +317,13 @@ class Streams(Struct, frozen=True):
         return f"{self.app}-journal"
 
     @property
+    def exports(self) -> str:
+        """The topic of what is kept of customers who asked for it."""
+        return f"{self.app}-exports"
+
+    @property
     def audit(self) -> str:
-        """The topic that says what operators did with incidents."""
+        """The topic that says what operators did with incidents, and what else they did that no other topic tells."""
         return f"{self.app}-audit"
 
 

@@ -14,18 +14,27 @@ Severity = Literal["error", "warning"]
 
 
 class Problem(Struct, frozen=True, order=True):
-    """One thing that is wrong or doubtful; `str()` is the line an editor can jump to."""
+    """One thing that is wrong or doubtful; `str()` is the line an editor can jump to.
+
+    `expression` is the whole text that it stands in, "" where it is about no expression.
+    """
 
     place: Place
     code: str
     message: str
     severity: Severity = "error"
     suggestion: str = ""
+    expression: str = ""
 
     def __str__(self) -> str:
         hint = f"; did you mean {self.suggestion!r}?" if self.suggestion else ""
         mark = "" if self.severity == "error" else "warning: "
         return f"{self.place}  {self.code}  {mark}{self.message}{hint}"
+
+    @property
+    def quoted(self) -> str:
+        """The same line and, on one of its own below it, the expression, for whoever has not got the file open."""
+        return f"{self}\n    in: {self.expression}" if self.expression else str(self)
 
 
 class Problems:
@@ -34,9 +43,11 @@ class Problems:
     def __init__(self) -> None:
         self._found: list[Problem] = []
 
-    def error(self, place: Place, code: str, message: str, *, word: str = "", known: Iterable[str] = ()) -> None:
+    def error(
+        self, place: Place, code: str, message: str, *, word: str = "", known: Iterable[str] = (), expression: str = ""
+    ) -> None:
         """Note an error; where `word` is close to one of `known`, that one is suggested."""
-        self._found.append(Problem(place, code, printable(message), "error", nearest(word, known)))
+        self._found.append(Problem(place, code, printable(message), "error", nearest(word, known), printable(expression)))
 
     def warning(self, place: Place, code: str, message: str) -> None:
         """Note something that is allowed but doubtful."""

@@ -204,6 +204,18 @@ GOAL: Final = mapping(
         "primary": said(FLAG, "The one that counts most."),
     },
 )
+INHERITANCE: Final = mapping(
+    ("version", "step", "policy"),
+    {
+        "version": said(whole(1), "An earlier version of this journey."),
+        "step": said(WORD, "The step of that version on which the instances stand."),
+        "policy": said(
+            {"enum": ["stay", "move_to", "restart", "exit"]},
+            "They go on as they began; go on at step `to`; begin this version anew; or end.",
+        ),
+        "to": said(WORD, "With `move_to`: a step of this version."),
+    },
+)
 HANDLER: Final = mapping(
     ("event", "go"),
     {"event": said(EVENT, "The event type to act on."), "go": said(STATE, "Where to go then."), "when": _WHEN},
@@ -233,6 +245,7 @@ JOURNEY: Final = mapping(
         "exit": said(list_of(EXIT), "What ends it at once, whatever it waits for."),
         "context": said(named(EXPRESSION), "Values to keep as `journey.<name>`, taken from the event that starts it."),
         "goals": said(list_of(GOAL), "What success is: measured, never acted on."),
+        "inherits": said(list_of(INHERITANCE), "What becomes of instances of earlier versions; those it does not name stay."),
         "start": said(STATE, "The first state."),
         "states": said({**named(STATE_BODY), "minProperties": 1}, "The states by name."),
     },

@@ -1,8 +1,8 @@
 """Every metric of the worker, and their page, which is served only where a setting asks for it.
 
 A metric is one typed line here, counted where it happens: `metrics.STORES_REBUILT.labels(3).inc()`; those of journeys stand in
-`tally`. Names begin with `orchestrator_`, values are in base units, labels are numbers and fixed words, never anything out of a
-record. docs/metrics.md lists them from here.
+`tally` and `waits`. Names begin with `orchestrator_`, values are in base units, labels are numbers and fixed words, never out of
+a record. docs/metrics.md lists them from here.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4 as CONTENT_TYPE
 from prometheus_client.metrics import MetricWrapperBase
 
-from orchestrator.observe import http, tally
+from orchestrator.observe import http, tally, waits
 
 REGISTRY: Final = CollectorRegistry()
 ALL: Final[list[MetricWrapperBase]] = []
 ProcessCollector(registry=REGISTRY)  # memory, CPU and open files of the process
 REGISTRY.register(tally.Tally())
+for _durations in waits.ALL:
+    REGISTRY.register(_durations)
 PATH: Final = "/metrics"
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0)
 
@@ -95,6 +97,8 @@ def described() -> Iterator[Described]:
     for family in tally.Tally().describe():
         labels = next(each.labels for each in (*tally.DECISIONS, *tally.COUNTS) if f"orchestrator_{each.name}" == family.name)
         yield Described(f"{family.name}_total", family.type, labels, family.documentation)
+    for durations in waits.ALL:
+        yield Described(durations.name, "histogram", durations.labels, durations.what)
     for each in ALL:
         (family,) = each.describe()
         name = family.name + ("_total" if family.type == "counter" else "")

@@ -26,7 +26,6 @@ from orchestrator.operate import documents
 from orchestrator.wire.actions import ActionEncoder
 from orchestrator.wire.gate import Gate, Refusal
 from orchestrator.wire.partitioning import partition_for
-from orchestrator.wire.schemas import SchemaSet
 
 _HOUR_MS: Final = 3_600_000
 _SETTLE_S: Final = 3.0  # how long after the last report that was waited for one too many may still come
@@ -125,12 +124,12 @@ class Play(Struct, frozen=True):
     timeout_s: float = 60.0
 
 
-def play(where: Play, played: Sequence[Case], schemas: SchemaSet) -> list[Verdict]:
+def play(where: Play, played: Sequence[Case], gate: Gate) -> list[Verdict]:
     """Play the cases and judge what the service reports; the last verdict is of the reports themselves.
 
     Blocks; raises Unreachable.
     """
-    ears = _Ears(where, schemas)
+    ears = _Ears(where, gate)
     _send(where, played)
     ears.listen(sum(case.answers for case in played))
     verdicts = []
@@ -164,12 +163,11 @@ def _send(where: Play, played: Sequence[Case]) -> None:
 class _Ears:
     """Hears the reports, from when it is made on, and holds each to what every event must be."""
 
-    def __init__(self, where: Play, schemas: SchemaSet) -> None:
+    def __init__(self, where: Play, gate: Gate) -> None:
         self.reports: dict[str, list[Report]] = defaultdict(list)
         self.fault = ""
         self._where = where
-        streams = Streams(events=(EventTopic(where.outcomes, Place("", 1, 1), (ACTION_OUTCOME,)),), outcomes=where.outcomes)
-        self._gate = Gate(schemas, streams, lambda _: True)
+        self._gate = gate
         bounds = documents.ranges(where.conf, where.outcomes, range(where.partitions))
         self._starts = [TopicPartition(where.outcomes, number, high) for number, (_, high) in bounds.items()]
         self._heard = self._wanted = 0
@@ -200,6 +198,11 @@ class _Ears:
         self._heard += 1
         if self._heard >= self._wanted:
             self._until = min(self._until, time.monotonic() + _SETTLE_S)
+
+
+def streams_of(where: Play) -> Streams:
+    """Give the wiring by which a gate takes the reports of a play."""
+    return Streams(events=(EventTopic(where.outcomes, Place("", 1, 1), (ACTION_OUTCOME,)),), outcomes=where.outcomes)
 
 
 def now_ms() -> int:

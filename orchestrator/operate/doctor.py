@@ -18,10 +18,8 @@ from msgspec import Struct, field
 from orchestrator.language.model import Topology
 from orchestrator.operate import documents, topics
 from orchestrator.stream import rights
-from orchestrator.stream.registry import Registry
 from orchestrator.wire.gate import Gate, Refusal
 from orchestrator.wire.partitioning import partition_for
-from orchestrator.wire.schemas import SchemaSet
 
 SAMPLE: Final = 500  # records of each partition
 _AHEAD_MS: Final = 60_000
@@ -44,12 +42,11 @@ class Finding(Struct, frozen=True):
 
 
 class Patient(Struct, frozen=True):
-    """The system that is looked at. `registry` is asked for schema ids; `now` is the wall clock, ms UTC."""
+    """The system that is looked at. `gate` hears all types; `now` is the wall clock, ms UTC."""
 
     topology: Topology
-    schemas: SchemaSet
-    registry: Registry | None = None
-    now: int = 0
+    gate: Gate
+    now: int
 
 
 def examine(
@@ -135,12 +132,9 @@ def _records(conf: Mapping[str, Any], topic: str, patient: Patient) -> Iterator[
     count = patient.topology.streams.partitions
     bounds = documents.ranges(conf, topic, range(count))
     newest = {number: (max(low, high - SAMPLE), high) for number, (low, high) in bounds.items()}
-    gate = Gate(patient.schemas, patient.topology.streams, lambda _: True, registry=patient.registry)
     sample = _Sample()
     for message in documents.read(conf, topic, newest):
-        if patient.registry is not None:
-            patient.registry.fetch(patient.registry.missing([message]))
-        _take(sample, message, gate, count, patient.now)
+        _take(sample, message, patient.gate, count, patient.now)
     if not sample.seen:
         yield Finding("records", topic, "note", "has no records", "see whether its producers run")
         return

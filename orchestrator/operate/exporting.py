@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterator, Mapping
-from io import BytesIO
-from typing import Any, Final
+from typing import Any
 
-import fastavro
-import orjson
+from msgspec import structs
 
 from orchestrator.engine.portrait import portrait
 from orchestrator.engine.record import Record
@@ -17,12 +15,10 @@ from orchestrator.operate import documents
 from orchestrator.operate.erasing import Extent
 from orchestrator.operate.rehearsal import Standing
 from orchestrator.wire.actions import decode_action
+from orchestrator.wire.acts import decode_operator_act
+from orchestrator.wire.exports import FORMAT, decode_export
 from orchestrator.wire.gate import Gate
 from orchestrator.wire.handlings import decode_handling
-from orchestrator.wire.ours import our_schema
-from orchestrator.wire.schemas import SchemaSet
-
-FORMAT: Final = 1
 
 Progress = Callable[[str], documents.Progress]  # a topic's name -> what moves its bar
 
@@ -30,16 +26,18 @@ Progress = Callable[[str], documents.Progress]  # a topic's name -> what moves i
 class Source:
     """Where an export is read from."""
 
-    def __init__(self, conf: Mapping[str, Any], topology: Topology, schemas: SchemaSet, extent: Extent) -> None:
+    def __init__(self, conf: Mapping[str, Any], topology: Topology, gate: Gate, extent: Extent) -> None:
+        """`gate` hears all types."""
         self.topology = topology
         self._conf = conf
-        self._gate = Gate(schemas, topology.streams, lambda event_type: True)
+        self._gate = gate
         self._number = extent.partition
         self._keys = {each.encode() for each in extent.ids}
 
     def records(self, topic: str, progress: Progress) -> Iterator[Any]:
         """Give the committed records of the customer on a topic."""
-        bounds = documents.ranges(self._conf, topic, [self._number])
+        number = 0 if topic == self.topology.streams.audit else self._number
+        bounds = documents.ranges(self._conf, topic, [number])
         found = documents.read(self._conf, topic, bounds, progress(topic))
         return (message for message in found if message.key() in self._keys)
 
@@ -53,6 +51,10 @@ class Source:
                 return place | decode_handling(value)
             if message.topic() in streams.sources:
                 return place | at | self._event(message)
+            if message.topic() == streams.audit:
+                return place | structs.asdict(decode_operator_act(value))
+            if message.topic() == streams.exports:
+                return place | decode_export(value)
             if message.topic() != streams.incidents:
                 return place | {"action": decode_action(value)}
         except ValueError:
@@ -84,13 +86,3 @@ def export(
     kept_in = f"{source.topology.streams.changelog}/{extent.partition}, and the local store of its worker"
     document = {"ids": list(extent.ids), "kept": current, "kept_in": kept_in, "topics": records}
     return {"customer": extent.ids[0], "at": at, "request_id": None, "format": FORMAT, "document": document}
-
-
-def as_avro(exported: Mapping[str, Any]) -> bytes:
-    """Give it as a CustomerExport record, single-object Avro, the document as JSON text."""
-    schema = our_schema("CustomerExport")
-    out = BytesIO()
-    out.write(schema.prefix)
-    text = orjson.dumps(exported["document"]).decode()
-    fastavro.schemaless_writer(out, schema.parsed, {**exported, "document": text})
-    return out.getvalue()

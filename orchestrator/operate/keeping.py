@@ -32,6 +32,7 @@ def purposes(topology: Topology) -> dict[str, str]:
     found = {each.topic: "events" for each in streams.events}
     found |= {streams.outcomes: "outcomes", streams.operations: "what operators asked for"}
     found |= {channel.topic: "actions" for channel in topology.policy.channels.values()}
+    found |= {streams.exports: "exports that the customer asked for", streams.audit: "who had values shown"}
     return found | {streams.transitions: "decisions", streams.incidents: "incidents, with the records that they are about"}
 
 

@@ -6,6 +6,7 @@ customers concerned are looked at.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -86,6 +87,14 @@ def find(
     told = [replace(each, code=known[each.instance][0], at=known[each.instance][1]) if each.instance in known else each
             for each in found]  # fmt: skip
     return sorted((each for each in told if selection.is_meant(each)), key=lambda each: (each.at, each.customer))
+
+
+def count(conf: Mapping[str, Any], streams: Streams) -> dict[str, int]:
+    """Give how many instances stand parked now, by journey/step and why. Blocks: it reads the changelog; raises as that does."""
+    found = Counter(
+        f"{each.journey}/{each.step} {each.reason}" for held in documents.documents(conf, streams) for each in _of(held)
+    )
+    return dict(sorted(found.items()))
 
 
 def _of(found: documents.Found) -> Iterator[Parked]:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from confluent_kafka import KafkaError
+from confluent_kafka import TIMESTAMP_CREATE_TIME, KafkaError, Message
 from msgspec import Struct
 
 from orchestrator import kafka
 from orchestrator.errors import RefusedByState, TopicMismatch, Unreachable
 from orchestrator.language.model import Streams
 from orchestrator.language.problems import nearest
+from orchestrator.wire.gate import Gate, Refusal
 from orchestrator.wire.lines import EventLine, read_lines
 from orchestrator.wire.partitioning import PARTITIONER
 from orchestrator.wire.routing import topic_for
@@ -77,20 +78,41 @@ class Encoder:
         return frozenset(topic for _, topic, _ in self._known.values())
 
 
-def check_lines(lines: Iterable[bytes], encoder: Encoder, progress: Progress = lambda _: None) -> tuple[int, list[BadLine]]:
-    """Go through the lines without producing: how many are events, and every one that cannot be produced."""
+def check_lines(
+    lines: Iterable[bytes],
+    encoder: Encoder,
+    progress: Progress = lambda _: None,
+    check: Callable[[EventLine, str, bytes], None] = lambda event, topic, value: None,
+) -> tuple[int, list[BadLine]]:
+    """Go through the lines without producing: how many are events, and every one that cannot be produced.
+
+    `check` is given each event with its topic and value, and raises BadEvent where those will not do.
+    """
     good, bad = 0, []
     for number, event in read_lines(lines):
         try:
             if isinstance(event, BadEvent):
                 raise event
-            encoder.encode(event)
+            check(event, *encoder.encode(event))
             good += 1
         except BadEvent as error:
             bad.append(BadLine(number, tuple(error.faults)))
         if number % _SERVE_EVERY == 0:
             progress(number)
     return good, bad
+
+
+def admits(gate: Gate, now: int) -> Callable[[EventLine, str, bytes], None]:
+    """Give a check of whether a worker's gate would take an event that is produced at `now`, ms UTC."""
+
+    def check(event: EventLine, topic: str, value: bytes) -> None:
+        key, time = event.customer.encode(), (TIMESTAMP_CREATE_TIME, event.at)
+        record: Any = Message(topic=topic, partition=0, offset=0, key=key, value=value, timestamp=time)
+        found = gate.admit(record, now)
+        if isinstance(found, Refusal):
+            raise BadEvent([f"{found.reason}: {found.message}"])
+
+    return check
 
 
 class EventProducer:

@@ -77,7 +77,8 @@ def _reach(settings: Settings, say: Callable[[str], None], findings: list[Findin
         findings.append(Finding("Kafka", WRONG, f"{settings.bootstrap_server}: {error.code}", error))
         return None
     protocol = str(conf.get("security.protocol", "PLAINTEXT")).upper()
-    findings.append(Finding("Kafka", OK, f"cluster {metadata.cluster_id}, {len(metadata.brokers)} brokers"))
+    count = len(metadata.brokers)
+    findings.append(Finding("Kafka", OK, f"cluster {metadata.cluster_id}, {count} broker{'s' * (count != 1)}"))
     findings.append(_connection(protocol, settings))
     return metadata
 

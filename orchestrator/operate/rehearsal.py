@@ -15,7 +15,7 @@ from orchestrator.engine.document import Document
 from orchestrator.engine.engine import Customer, Engine
 from orchestrator.engine.handling import Handling
 from orchestrator.engine.record import Record
-from orchestrator.engine.vicinity import NOTE
+from orchestrator.engine.vicinity import NO_FREEZES, NOTE
 from orchestrator.language.model import Topology
 from orchestrator.names import OPERATION_REQUESTED
 from orchestrator.operate import documents
@@ -29,6 +29,7 @@ class Copy:
     def __init__(self, stored: Mapping[bytes, bytes], number: int, partitions: int) -> None:
         self.number = number
         self.paused: frozenset[str] = frozenset()
+        self.freezes = NO_FREEZES
         self._stored = stored
         self._partitions = partitions
         self._lent: dict[str, Customer] = {}

@@ -9,9 +9,8 @@ from confluent_kafka import KafkaException, TopicPartition
 from msgspec import Struct
 
 from orchestrator import kafka
-from orchestrator.errors import TopicMismatch, Unreachable, UsageError
+from orchestrator.errors import TopicMismatch, Unreachable
 from orchestrator.language.model import Policy
-from orchestrator.language.problems import nearest
 from orchestrator.wire.actions import decode_action
 from orchestrator.wire.lines import iso
 
@@ -33,11 +32,7 @@ class Tailed(Struct, frozen=True):
 
 
 def action_topics(policy: Policy, channel: str = "") -> list[str]:
-    """Give the topics of one channel, or of all. Raises UsageError for a channel that policy.yaml does not name."""
-    if channel and channel not in policy.channels:
-        near = nearest(channel, policy.channels)
-        advice = f"did you mean {near}?" if near else f"channels are {', '.join(policy.channels)}"
-        raise UsageError(f"policy.yaml has no channel {channel}", next_step=advice)
+    """Give the topics of one channel of the policy's, or of all."""
     chosen = [policy.channels[channel]] if channel else policy.channels.values()
     return sorted({each.topic for each in chosen})
 

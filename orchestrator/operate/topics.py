@@ -13,13 +13,14 @@ from typing import Any, Final, Literal
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic  # type: ignore[attr-defined]
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from orchestrator.errors import RefusedByState, TopicMismatch, Unreachable
 from orchestrator.language.model import Policy, Streams
 
 TIMEOUT_S: Final = 30.0
 _DAY_MS: Final = 86_400_000
+_EXPORTS_MS: Final = 7 * _DAY_MS
 _POLL_S: Final = 0.05
 
 State = Literal["exists", "create", "MISMATCH"]
@@ -53,6 +54,7 @@ class Planned(Struct, frozen=True):
 
 
 DEFAULT_OPTIONS: Final = TopicOptions()
+SAFE_COPIES: Final = 3  # with so many, a write waits for two of them, and outlives any one broker; with fewer it cannot do both
 
 
 def plan(streams: Streams, policy: Policy, options: TopicOptions = DEFAULT_OPTIONS) -> list[TopicSpec]:
@@ -66,12 +68,17 @@ def plan(streams: Streams, policy: Policy, options: TopicOptions = DEFAULT_OPTIO
     specs.append(TopicSpec(streams.transitions, count, "decisions", kept))
     # Incidents keep the original record's time, so any retention would drop those of old records before anybody saw them.
     specs.append(TopicSpec(streams.incidents, count, "incidents", {"retention.ms": "-1"}))
+    # All that is kept of a customer in the clear: as long as whoever hands it on may take.
+    specs.append(TopicSpec(streams.exports, count, "exports of customers", {"retention.ms": str(_EXPORTS_MS)}))
     specs.append(TopicSpec(streams.changelog, count, "changelog", _changelog(options)))
     specs.append(TopicSpec(streams.journal, count, "journal", _journal(options)))
     specs.append(TopicSpec(streams.definitions, 1, "definitions", {"cleanup.policy": "compact"}))
-    specs.append(TopicSpec(streams.audit, 1, "acts on incidents", {"retention.ms": "-1"}))
+    specs.append(TopicSpec(streams.audit, 1, "audit", {"retention.ms": "-1"}))
     unique = {spec.name: spec for spec in reversed(specs)}  # two channels may share a topic
-    return [unique.pop(spec.name) for spec in specs if spec.name in unique]
+    chosen = [unique.pop(spec.name) for spec in specs if spec.name in unique]
+    if options.replication_factor < SAFE_COPIES:
+        return chosen
+    return [structs.replace(spec, config={**spec.config, "min.insync.replicas": "2"}) for spec in chosen]
 
 
 def _changelog(options: TopicOptions) -> dict[str, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -26,6 +27,8 @@ from orchestrator.wire.schemas import BadEvent, SchemaSet
 
 Progress = Callable[[int], None]
 
+_REST: Final = ("version", "instance", "key", "state", "step", "by", "outcome", "arm", "channel", "action_id")
+_rest = attrgetter(*_REST)
 _INSTANTS: Final = ("deadline",)  # details of a decision that are ms UTC
 
 
@@ -137,15 +140,20 @@ class VirtualRun:
 
 def decision_lines(handling: Handling) -> Iterator[dict[str, Any]]:
     """Give a handling's decisions as people and scripts read them: at, customer, journey, kind, reason, then the rest."""
-    head: dict[str, Any] = {"at": iso(handling.at), "customer": handling.customer}
-    cause = {"event": handling.event, "event_id": handling.event_id}
+    at, customer, event, event_id = iso(handling.at), handling.customer, handling.event, handling.event_id
     for decision in handling.decisions:
-        rest = msgspec.to_builtins(decision)
-        detail = rest.pop("detail", None)
-        line = {**head, "journey": rest.pop("journey", ""), "kind": rest.pop("kind"), "reason": rest.pop("reason", "")}
-        line |= rest | {name: value for name, value in cause.items() if value}
-        if detail:
-            line["detail"] = {name: iso(int(value)) if name in _INSTANTS else value for name, value in detail.items()}
+        line: dict[str, Any] = {
+            "at": at, "customer": customer, "journey": decision.journey, "kind": decision.kind, "reason": decision.reason,
+        }  # fmt: skip
+        for name, value in zip(_REST, _rest(decision), strict=True):
+            if value:
+                line[name] = value
+        if event:
+            line["event"] = event
+        if event_id:
+            line["event_id"] = event_id
+        if decision.detail:
+            line["detail"] = {name: iso(int(value)) if name in _INSTANTS else value for name, value in decision.detail.items()}
         yield line
 
 

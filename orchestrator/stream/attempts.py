@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from orchestrator.observe.logs import logger
+from orchestrator.structs import resolved
 
 log = logger(__name__)
 
@@ -24,6 +25,7 @@ _MARK: Final = struct.Struct("<iqqH249s")  # partition, first and next offset, l
 _SIZE: Final = mmap.PAGESIZE
 
 
+@resolved
 class Suspicion(msgspec.Struct):
     """Records of one source partition, one of which may end the process: `deaths` processes died handling them."""
 

@@ -30,39 +30,62 @@ class Tripped(Struct, frozen=True):
     offset: int
 
 
+class _Undo(Struct):
+    """What to go back to where a cycle is dropped: `seen` as it was before it, None where it counted nothing."""
+
+    seen: dict[str, deque[int]] | None = None
+    tripped: Tripped | None = None
+
+
 class Breaker:
     """Counts a partition's incidents. Open, the partition must not handle records; what it counted holds once a cycle is kept."""
 
     def __init__(self, limits: BreakerLimits) -> None:
         self.limits = limits
         self.is_open = False
-        self.tripped: Tripped | None = None  # in the running cycle
         self._seen: dict[str, deque[int]] = {}
-        self._before: dict[str, deque[int]] | None = None
+        self._running = _Undo()
+        self._closed = _Undo()
+
+    @property
+    def tripped(self) -> Tripped | None:
+        """Where it opened, in a cycle that Kafka does not have yet."""
+        return self._closed.tripped or self._running.tripped
+
+    @property
+    def stops(self) -> bool:
+        """Whether it opened in the cycle that is closed and not kept yet."""
+        return self._closed.tripped is not None
 
     def note(self, topic: str, offset: int) -> None:
         """Count one record that became an incident; at most once a record."""
         limit = self.limits.incidents
         if not limit or self.is_open:
             return
-        if self._before is None:
-            self._before = {name: seen.copy() for name, seen in self._seen.items()}
+        if self._running.seen is None:
+            self._running.seen = {name: seen.copy() for name, seen in self._seen.items()}
         seen = self._seen.setdefault(topic, deque(maxlen=limit + 1))
         seen.append(offset)
         if len(seen) > limit and offset - seen[0] < self.limits.window:
-            self.is_open, self.tripped = True, Tripped(topic, offset)
+            self.is_open, self._running.tripped = True, Tripped(topic, offset)
+
+    def close(self) -> Tripped | None:
+        """End the running cycle; give where it opened the breaker."""
+        self._closed, self._running = self._running, _Undo()
+        return self._closed.tripped
 
     def keep(self) -> None:
-        """The running cycle was committed."""
-        self._before = self.tripped = None
+        """The closed cycle was committed."""
+        self._closed = _Undo()
 
     def drop(self) -> None:
-        """The running cycle was dropped: its records come again."""
-        if self._before is not None:
-            self._seen = self._before
-        if self.tripped is not None:
-            self.is_open = False
-        self._before = self.tripped = None
+        """The running cycle and a closed one were dropped: their records come again."""
+        for undo in (self._running, self._closed):
+            if undo.seen is not None:
+                self._seen = undo.seen
+            if undo.tripped is not None:
+                self.is_open = False
+        self._running, self._closed = _Undo(), _Undo()
 
     def open(self) -> None:
         """Stand still from the beginning: the partition was stopped before it came here."""

@@ -53,6 +53,20 @@ MOST_LEFT_BEHIND: Final = 8  # each has a producer with its threads and connecti
 ENOUGH_BYTES: Final = 1_048_576  # the producer's limit: no record or batch of the worker is larger
 
 
+def producer_config(kafka_settings: Mapping[str, Any], transactional_id: str) -> dict[str, Any]:
+    """Give a worker's producer settings, by librdkafka's names: the operator's own count before these."""
+    return {
+        "linger.ms": 5,
+        "compression.type": "lz4",
+        "batch.size": 262_144,
+        "message.max.bytes": ENOUGH_BYTES,
+        "queue.buffering.max.messages": 1_000_000,
+        "transaction.timeout.ms": TRANSACTION_TIMEOUT_S * 1000,
+        **kafka_settings,
+        "transactional.id": transactional_id,
+    }
+
+
 class Produce(Struct, gc=False):
     """One record to produce. `at` is its timestamp in ms, 0 for the time of producing."""
 

@@ -16,9 +16,12 @@ from typing import Any, Final, TypeVar
 
 from orchestrator import __version__
 from orchestrator.engine.portrait import instant, portrait
+from orchestrator.errors import OrchestratorError
 from orchestrator.observe import metrics, tally
 from orchestrator.observe.http import Answer, Request, Route
 from orchestrator.observe.logs import customer_ref, logger
+from orchestrator.stream.auditing import Reading, note_reveal
+from orchestrator.stream.counting import Counting
 from orchestrator.stream.partition import Partition
 from orchestrator.stream.sampling import Sampling
 from orchestrator.wire.partitioning import partition_for
@@ -33,8 +36,11 @@ STATUS: Final = "/status"
 INSPECT: Final = "/inspect"
 REVEAL: Final = "/reveal"
 OVERDUE: Final = "/overdue"
+COUNT: Final = "/count"
 ANSWER_S: Final = 5.0  # how long the loop may take to have a turn for a question
 MOST_OVERDUE: Final = 100
+NOTED_S: Final = 4.0  # how long brokers may take for the audit's record: the connection is closed after ten seconds
+LONGEST: Final = 500  # letters of a reason that go into the audit
 
 
 class Desk:
@@ -46,6 +52,7 @@ class Desk:
         self._is_asked = is_asked
         self._was_ready = False
         self._began = time.time()
+        self._counting = Counting(lambda *of: self.ask(lambda: self._page(*of)))
 
     def attach(self, worker: Any, loop: asyncio.AbstractEventLoop) -> None:
         """Answer for this worker from now on."""
@@ -63,6 +70,7 @@ class Desk:
             metrics.PATH: Route(metrics.page),
             STATUS: Route(self._status, "read"),
             OVERDUE: Route(self._overdue, "read"),
+            COUNT: Route(self._count, "read", "POST"),
             INSPECT: Route(lambda request: self._inspect(request, reveal=False), "read", "POST"),
             REVEAL: Route(lambda request: self._inspect(request, reveal=True), "reveal", "POST"),
         }
@@ -133,6 +141,7 @@ class Desk:
                 "ready": self._is_ready,
                 "since": instant(int(self._began * 1000)),
                 "partitions": partitions,
+                "awaiting_registry": awaiting_registry(),
                 "restoring": {str(partition): left for partition, left in restoring().items()},
                 "incidents": {reason: count for (reason,), count in tally.totals("incidents").items()},
                 "counts": {each.name: sum(tally.totals(each.name).values()) for each in tally.DECISIONS},
@@ -152,21 +161,50 @@ class Desk:
         ]
         return Answer({"overdue": sorted(listed, key=lambda each: str(each["due"]))[:MOST_OVERDUE]})
 
+    def _count(self, request: Request) -> Answer:
+        """Count where the instances of a partition stand, as far as one page goes."""
+        partition, after = request.body.get("partition"), request.body.get("after", "")
+        if not isinstance(partition, int) or not isinstance(after, str):
+            return Answer({"error": 'name the partition: {"partition": 0}'}, HTTPStatus.BAD_REQUEST)
+        try:
+            page = self._counting.page(partition, after)
+        except TimeoutError:
+            return _busy()
+        if page is None:
+            return Answer({"error": "another worker has the partition, or the page is forgotten"}, HTTPStatus.MISDIRECTED_REQUEST)
+        return Answer({"worker": self._worker.config.identity.id, "counts": page.counts, "after": page.after})
+
+    def _page(self, number: int, after: bytes, limit: int) -> list[tuple[bytes, bytes]] | None:
+        partition = None if self._worker is None else self._worker.partitions.get(number)
+        return None if partition is None else partition.store.page(after, limit)
+
     def _inspect(self, request: Request, *, reveal: bool) -> Answer:
         customer = request.body.get("customer")
         if not isinstance(customer, str) or not customer:
             return Answer({"error": 'name the customer: {"customer": "..."}'}, HTTPStatus.BAD_REQUEST)
-        if reveal:
-            caller = request.caller.name if request.caller is not None else ""
-            log.warning("customer_revealed", caller=caller, customer=customer_ref(customer))
         try:
             is_here, stored = self.ask(lambda: self._stored(customer))
         except TimeoutError:
             return _busy()
         if not is_here:
             return Answer({"error": "another worker has this customer's partition"}, HTTPStatus.MISDIRECTED_REQUEST)
+        if reveal and not self._is_noted(request, customer):
+            return Answer({"error": "it could not be noted who asks, so it is not shown"}, HTTPStatus.SERVICE_UNAVAILABLE)
         document = None if stored is None else portrait(stored, reveal=reveal)
         return Answer({"worker": self._worker.config.identity.id, "document": document})
+
+    def _is_noted(self, request: Request, customer: str) -> bool:
+        """Write to the audit topic, and to the log, who has this customer's values shown. Blocks this thread alone."""
+        caller = request.caller.name if request.caller is not None else ""
+        config = self._worker.config
+        reading = Reading(customer, f"POST {REVEAL}", str(request.body.get("reason") or "")[:LONGEST], caller or "nobody")
+        try:
+            note_reveal(config.kafka, config.topology.streams, reading, timeout_s=NOTED_S)
+        except OrchestratorError as error:
+            log.error("reveal_not_noted", caller=caller, error=type(error).__name__)
+            return False
+        log.warning("customer_revealed", caller=caller, customer=customer_ref(customer))
+        return True
 
     def _stored(self, customer: str) -> tuple[bool, bytes | None]:
         if self._worker is None:
@@ -183,6 +221,12 @@ def restoring() -> dict[int, int]:
     """Give the changelog offsets that partitions have yet to read."""
     (family,) = metrics.RESTORE_REMAINING.collect()
     return {int(sample.labels["partition"]): int(sample.value) for sample in family.samples if sample.value > 0}
+
+
+def awaiting_registry() -> int:
+    """Give how many partitions stand still until the schema registry answers."""
+    (family,) = metrics.AWAITING_REGISTRY.collect()
+    return int(family.samples[0].value)
 
 
 def _told(partition: Partition) -> Mapping[str, Any]:

@@ -8,28 +8,20 @@ name has a member there and keeps it, a dead one loses it when its session times
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from time import monotonic, sleep
-from typing import Any, Final
+from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException
-
-from orchestrator import kafka
 from orchestrator.errors import WorkerFenced
-from orchestrator.observe.logs import logger
 from orchestrator.stream.commit import Interrupted
-
-log = logger(__name__)
+from orchestrator.stream.holder import Holder
 
 LOOK_S: Final = 0.5
-ASK_TIMEOUT_S: Final = 5.0
 # So long beyond its session a dead member may still be shown: its time-out is looked for now and then.
 SESSION_GRACE_S: Final = 3.0
 # More fencings than this in so long: somebody has the name whom the group does not show, such as another program's producer.
 MOST_FENCINGS: Final = 5
 FENCINGS_S: Final = 600.0
-
-Holder = Callable[[], str | None]
 
 
 class Fencings:
@@ -70,21 +62,3 @@ class Fencings:
         return WorkerFenced(
             what, where=self._name, next_step="look for a second worker with this --worker-id, and end one of the two"
         )
-
-
-def holder_in_group(conf: Mapping[str, Any], group: str, name: str) -> Holder:
-    """Give who asks Kafka for the id of the group's member that has this `group.instance.id`. Each call blocks up to 5 s."""
-    client = kafka.admin(conf)
-
-    def ask() -> str | None:
-        try:
-            found = client.describe_consumer_groups([group], request_timeout=ASK_TIMEOUT_S)[group].result(ASK_TIMEOUT_S + 1)
-        except (KafkaException, TimeoutError) as error:
-            code = error.args[0].code() if isinstance(error, KafkaException) else None
-            if code == KafkaError.GROUP_ID_NOT_FOUND:
-                return ""
-            log.warning("group_not_described", why=error.args[0].name() if code is not None else "no answer")
-            return None
-        return next((member.member_id for member in found.members if member.group_instance_id == name), "")
-
-    return ask

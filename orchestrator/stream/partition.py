@@ -1,20 +1,22 @@
 """One assigned partition: its customers, timers, clock and position, and what the running cycle has done to them.
 
 Nothing here waits for Kafka. A cycle calls `handle` and `fire`, then `close_cycle` for what must be produced; `written` puts
-the cycle into the store once Kafka has it, `dropped` forgets it.
+the cycle into the store once Kafka has it, `dropped` forgets it. The next cycle may handle records before that: it builds on
+what the closed one has, and is dropped with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence, Set
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from msgspec import Struct
 
 from orchestrator.engine.engine import NEVER, Customer, Engine, next_due
 from orchestrator.engine.handling import Handling, Incident
 from orchestrator.engine.record import Record
-from orchestrator.engine.vicinity import NOTE
+from orchestrator.engine.vicinity import NO_FREEZES, NOTE, Freezes
 from orchestrator.errors import PositionLost
 from orchestrator.names import Reason
 from orchestrator.observe import metrics
@@ -30,6 +32,8 @@ from orchestrator.wire.gate import DEADLY, Gate, Refusal
 from orchestrator.wire.journal import JournalRecord, Run, chain_of, encode_journal
 from orchestrator.wire.partitioning import partition_for
 
+RECENT: Final = 40_000  # so many customers of all partitions of an app stay decoded, 1-2 KB each
+
 
 class Parts(Struct, frozen=True):
     """What all partitions of a worker share."""
@@ -43,48 +47,64 @@ class Parts(Struct, frozen=True):
     deadly: Set[tuple[str, int, int]] = frozenset()  # topic, partition, offset of records that ended processes
     breaker: BreakerLimits = DEFAULT_BREAKER
     paused: frozenset[str] = frozenset()  # journeys whose actions are held
+    freezes: Freezes = NO_FREEZES
+
+
+class Cycle(Struct):
+    """What a cycle did to one partition, or has done so far. `position` is where it stands, `next` with its sources alone."""
+
+    position: Position
+    next: dict[str, int]
+    customers: dict[str, Customer] = {}
+    before: dict[str, bytes | None] = {}  # documents as they stood when the cycle first touched them
+    taken: list[tuple[int, bytes]] = []  # what it took from the calendar
+    runs: list[Run] = []
+    waited_since: list[int] = []  # the time of each block's first record
+    has_switched: bool = False  # to another program, which it tells of
+    decisions: int = 0
+    actions: int = 0
+    incidents: int = 0
+    changed: dict[str, bytes | None] = {}  # documents as they stand after it; of a closed one only
+
+    def after(self, name: str) -> bytes | None:
+        """Give a document that it touched as it stands after it, once it is closed."""
+        return self.changed[name] if name in self.changed else self.before[name]
 
 
 class Partition:
-    """The partition's state and the pending work of one cycle. To the engine it is the vicinity of each of its customers."""
+    """The partition's state and the pending work of its cycles. To the engine it is the vicinity of each of its customers."""
 
     def __init__(self, number: int, store: PartitionStore, topics: Sequence[str], parts: Parts) -> None:
         self.number = number
         self.store = store
-        self.paused = parts.paused
+        self.paused, self.freezes = parts.paused, parts.freezes
         self.clock = PartitionClock(list(topics), store.position.newest, parts.wall)
         self.calendar = Calendar(store)
         self._lateness = Lateness(number, parts.wall)
         self.breaker = Breaker(parts.breaker)
         self._parts = parts
-        self._has_switched = False  # and no cycle has told of it yet
-        self._begin()
-
-    def _begin(self) -> None:
-        position = self.store.position
-        self._customers: dict[str, Customer] = {}
-        self._before: dict[str, bytes | None] = {}  # documents as they stood when the cycle first touched them
         self._lent: dict[str, bytes | None] = {}  # who was asked for in the handling at hand, as stored before it
-        self._taken: list[tuple[int, bytes]] = []
-        self._runs: list[Run] = []
-        self._waited_since: list[int] = []  # the time of each block's first record
-        self._next = dict(position.sources)
-        self._counts = {"decisions": 0, "actions": 0, "incidents": 0}
+        self._recent: dict[str, Customer] = {}  # as the closed cycles left them, those of the latest last
+        self._closed: Cycle | None = None  # of which nobody knows yet whether it landed
+        self._running = self._begun(store.position)
+
+    def _begun(self, position: Position, *, has_switched: bool = False) -> Cycle:
+        return Cycle(position, dict(position.sources), has_switched=has_switched)
 
     @property
     def has_work(self) -> bool:
-        """Whether this cycle did anything here."""
-        return bool(self._runs) or self._has_switched
+        """Whether the running cycle did anything here."""
+        return bool(self._running.runs) or self._running.has_switched
 
     def switch(self, parts: Parts) -> None:
         """Run another program from the next cycle on, which tells of it even if it does nothing else. Not within a cycle."""
-        self._parts, self.paused = parts, parts.paused
-        self._has_switched = True
+        self._parts, self.paused, self.freezes = parts, parts.paused, parts.freezes
+        self._running.has_switched = True
 
     @property
     def next_offsets(self) -> dict[str, int]:
-        """The next offset of each source topic, this cycle's work included."""
-        return self._next
+        """The next offset of each source topic, the running cycle's work included."""
+        return self._running.next
 
     def handle(self, block: Block, out: Outbox) -> None:
         """Fold a block, as far as the breaker lets it. Raises PositionLost where it begins before the partition's position."""
@@ -97,7 +117,8 @@ class Partition:
 
     def _fold(self, block: Block, out: Outbox) -> None:
         first, after = block[0].offset(), block[-1].offset() + 1
-        expected = self._next.get(block.topic)
+        cycle = self._running
+        expected = cycle.next.get(block.topic)
         if expected is not None and first < expected:
             raise PositionLost(
                 f"records arrived from offset {first}, expected {expected}: going on would repeat some",
@@ -110,12 +131,12 @@ class Partition:
         self._load({a.customer for a in admitted if isinstance(a, Record)})
         clock = wall if self.clock.caught_up else 0
         self.clock.left_end(block.topic)
-        handle, customers = self._parts.engine.handle, self._customers
+        handle, customers = self._parts.engine.handle, cycle.customers
         newest, breaker = self.clock.newest, self.breaker
         for message, item in zip(block, admitted, strict=True):
             if isinstance(item, Record):
                 if item.time > newest:
-                    newest = advanced(newest, item.time, wall)
+                    newest = item.time if item.time <= wall else advanced(newest, item.time, wall)
                 customer = customers[item.customer]
                 stored = customer.stored
                 handlings = handle(customer, item, clock or newest, self)
@@ -131,8 +152,8 @@ class Partition:
                 after = message.offset() + 1
                 break
         self.clock.newest = newest
-        self._next[block.topic] = after
-        self._waited_since.append(block[0].timestamp()[1])
+        cycle.next[block.topic] = after
+        cycle.waited_since.append(block[0].timestamp()[1])
         self._note(Run(topic=block.topic, first=first, next=after, clock=clock))
 
     def _admit_harmless(self, message: Any, wall: int) -> Record | Refusal | None:
@@ -142,10 +163,11 @@ class Partition:
         return self._parts.gate.admit(message, wall)
 
     def documents(self, customers: Sequence[bytes]) -> list[bytes | None]:
-        """Give stored documents, this cycle's work included, without taking part in it. Raises StoreDamaged."""
-        pending = self._customers
+        """Give stored documents, the running cycle's work included, without taking part in it. Raises StoreDamaged."""
+        running, recent = self._running.customers, self._recent
+        found = [running.get(n := c.decode()) or recent.get(n) for c in customers]
         stored = self.store.get_many(customers)
-        return [pending[n].stored if (n := c.decode()) in pending else s for c, s in zip(customers, stored, strict=True)]
+        return [s if customer is None else customer.stored for customer, s in zip(found, stored, strict=True)]
 
     @property
     def timers_due(self) -> bool:
@@ -162,17 +184,20 @@ class Partition:
         return self.store.due((self.store.position.timers_from, b""), self.overdue_before, limit)
 
     def fire(self, limit: int, out: Outbox) -> int:
-        """Fire at most `limit` due entries of the calendar and give how many were taken."""
+        """Fire at most `limit` due entries of the calendar and give how many were taken.
+
+        Not while a closed cycle is under way: its changes to the calendar are not in the store yet.
+        """
         before = self.clock.timers_before()
         taken = self.calendar.take(before, limit)
         if not taken:
             return 0
-        self._taken += taken
+        self._running.taken += taken
         names = [customer.decode() for _, customer in taken]
         self._load(set(names))
         fired = 0
         for name, (due, _) in zip(names, taken, strict=True):
-            customer = self._customers[name]
+            customer = self._running.customers[name]
             if next_due(customer.stored) != due:
                 continue  # a stale hint: the document moved on, its new deadline has an entry of its own
             fired += 1
@@ -196,130 +221,155 @@ class Partition:
 
     def _lend(self, name: str) -> Customer:
         self._load((name,))
-        found = self._customers[name]
+        found = self._running.customers[name]
         self._lent.setdefault(name, found.stored)
         return found
 
     def _fitting(self, customer: Customer, stored: bytes | None, record: Record, handlings: list[Handling]) -> list[Handling]:
         """Take back a record that would make a document larger than the changelog takes, for all whom it touched (rule A5)."""
         touched, self._lent = {**self._lent, customer.id: stored}, {}
-        largest = max(len(self._customers[name].stored or b"") for name in touched)
+        customers = self._running.customers
+        largest = max(len(customers[name].stored or b"") for name in touched)
         if largest <= MAX_VALUE_BYTES:
             return handlings
         for name, before in touched.items():
-            self._customers[name].restore(before)
+            customers[name].restore(before)
         incident = Incident(Reason.DOCUMENT_TOO_LARGE, f"a document would have {largest} bytes; the record was not applied")
         return [Handling(customer.id, record.time, record.type, record.event_id, incidents=[incident])]
 
     def _load(self, names: Iterable[str]) -> None:
-        missing = [name for name in names if name not in self._customers]
+        customers, before, recent = self._running.customers, self._running.before, self._recent
+        missing = []
+        for name in names:
+            if name in customers:
+                continue
+            if (found := recent.get(name)) is not None:
+                customers[name], before[name] = found, found.stored
+            else:
+                missing.append(name)
         if not missing:
             return
         for name, stored in zip(missing, self.store.get_many([n.encode() for n in missing]), strict=True):
-            self._customers[name] = Customer(name, stored)
-            self._before[name] = stored
+            customers[name] = Customer(name, stored)
+            before[name] = stored
 
     def _note(self, run: Run) -> None:
-        last = self._runs[-1] if self._runs else None
+        runs = self._running.runs
+        last = runs[-1] if runs else None
         if last is not None and last.topic == run.topic and last.clock == run.clock:
             last.next = run.next
             if not run.topic:
                 last.first += run.first
         else:
-            self._runs.append(run)
+            runs.append(run)
 
     def _emit(self, handling: Handling, out: Outbox, message: Any) -> None:
         out.handling(self.number, handling, message)
-        counts = self._counts
-        counts["decisions"] += len(handling.decisions)
+        cycle = self._running
+        cycle.decisions += len(handling.decisions)
         if handling.actions:
-            counts["actions"] += len(handling.actions)
+            cycle.actions += len(handling.actions)
         if handling.incidents:
-            counts["incidents"] += len(handling.incidents)
+            cycle.incidents += len(handling.incidents)
             if handling.event and any(incident.reason != Reason.ALERT for incident in handling.incidents):
                 self.breaker.note(message.topic(), message.offset())
 
     def _refuse(self, message: Any, refusal: Refusal, out: Outbox) -> None:
-        self._counts["incidents"] += 1
+        self._running.incidents += 1
         self.breaker.note(message.topic(), message.offset())
         out.refusal(self.number, message, refusal)
 
     def close_cycle(self, out: Outbox) -> None:
-        """Add the cycle's changelog documents and its journal record to the outbox."""
-        self._changed = {
+        """Add the cycle's changelog documents and its journal record to the outbox, and begin the next. Not before `written`."""
+        cycle, stood = self._running, self._running.position
+        cycle.changed = {
             name: customer.stored
-            for name, customer in self._customers.items()
-            if customer.stored is not self._before[name] and customer.stored != self._before[name]
+            for name, customer in cycle.customers.items()
+            if customer.stored is not cycle.before[name] and customer.stored != cycle.before[name]
         }
-        for name, stored in self._changed.items():
+        for name, stored in cycle.changed.items():
             out.document(self.number, name.encode(), stored)
-        position = self.store.position
         record = JournalRecord(
-            cycle=position.cycle + 1,
+            cycle=stood.cycle + 1,
             worker=self._parts.worker,
             program=self._parts.program,
             partition=self.number,
             newest=self.clock.newest,
-            runs=self._runs,
-            sources=self._next,
-            previous=position.chain,
-            **self._counts,
+            runs=cycle.runs,
+            sources=cycle.next,
+            decisions=cycle.decisions,
+            actions=cycle.actions,
+            incidents=cycle.incidents,
+            previous=stood.chain,
         )
         value = encode_journal(record)
-        self._closed = Position(
+        cycle.position = Position(
             cycle=record.cycle,
             chain=chain_of(value),
             newest=record.newest,
             sources=record.sources,
-            changelog=position.changelog,
+            changelog=stood.changelog,
+            rebuilt=stood.rebuilt,
         )
-        tripped, limits = self.breaker.tripped, self.breaker.limits
+        tripped, limits = self.breaker.close(), self.breaker.limits
         if tripped is not None:
             out.stop(self.number, record.cycle, (tripped.topic, tripped.offset + 1), (limits.incidents, limits.window))
         out.journal(self.number, value)
+        for name, customer in cycle.customers.items():
+            self._recent.pop(name, None)
+            self._recent[name] = customer
+        self._closed, self._running = cycle, self._begun(cycle.position)
 
     @property
     def cycle(self) -> int:
         """The number of the cycle that is running here."""
-        return self.store.position.cycle + 1
+        return self._running.position.cycle + 1
 
     @property
     def offset_metadata(self) -> str:
-        """What this partition's offsets carry in the running transaction: its latest cycle, new or not."""
-        position = self._closed if self.has_work else self.store.position
+        """What this partition's offsets carry in a transaction: the latest cycle that is closed."""
+        position = self._running.position
         return metadata_of(position.cycle, position.chain, position.newest)
 
     def written(self, changelog: int | None) -> None:
-        """Put the committed cycle into the store. `changelog` is the next changelog offset, None if no document changed."""
-        gone, new = self._calendar_changes()
-        position = self._closed
+        """Put the closed cycle into the store: Kafka has it.
+
+        `changelog` is the next changelog offset, None if no document changed.
+        """
+        cycle, self._closed = self._closed, None
+        assert cycle is not None, "there is a closed cycle"
+        gone, new = _calendar_changes(cycle)
+        position = cycle.position
         position.timers_from = self.calendar.committed(new)
         if changelog is not None:
             position.changelog = changelog
-        self.store.write({n.encode(): d for n, d in self._changed.items()}, gone, new, position)
+        self.store.write({n.encode(): d for n, d in cycle.changed.items()}, gone, new, position)
         self.breaker.keep()
-        self._has_switched = False
+        for name in list(islice(self._recent, max(0, len(self._recent) - RECENT // self._parts.partitions))):
+            del self._recent[name]
         now = self._parts.wall()
-        for since in self._waited_since:
+        for since in cycle.waited_since:
             metrics.EVENT_LATENCY.observe(max(0, now - since) / 1000)
-        self._begin()
-
-    def _calendar_changes(self) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]:
-        """Give the entries to delete and to put. Puts come last, so that an entry in both stays."""
-        gone, new = list(self._taken), []
-        for name, stored in self._changed.items():
-            old, later = next_due(self._before[name]), next_due(stored)
-            if old != later:
-                gone.append((old, name.encode()))
-                new.append((later, name.encode()))
-        for due, customer in self._taken:
-            if next_due(self._customers[customer.decode()].stored) == due:
-                new.append((due, customer))
-        return gone, [entry for entry in new if entry[0] != NEVER]
 
     def dropped(self) -> None:
-        """Forget the cycle; the store still stands where Kafka does."""
+        """Forget the running cycle and a closed one; the store still stands where Kafka does."""
         self.breaker.drop()
         self.clock.newest = self.store.position.newest
         self.calendar.rewind()
-        self._begin()
+        has_switched = self._running.has_switched or (self._closed is not None and self._closed.has_switched)
+        self._recent.clear()
+        self._closed, self._running = None, self._begun(self.store.position, has_switched=has_switched)
+
+
+def _calendar_changes(cycle: Cycle) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]:
+    """Give the entries to delete and to put. Puts come last, so that an entry in both stays."""
+    gone, new = list(cycle.taken), []
+    for name, stored in cycle.changed.items():
+        old, later = next_due(cycle.before[name]), next_due(stored)
+        if old != later:
+            gone.append((old, name.encode()))
+            new.append((later, name.encode()))
+    for due, customer in cycle.taken:
+        if next_due(cycle.after(customer.decode())) == due:
+            new.append((due, customer))
+    return gone, [entry for entry in new if entry[0] != NEVER]

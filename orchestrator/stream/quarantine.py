@@ -25,6 +25,7 @@ from orchestrator.stream.attempts import Attempts
 from orchestrator.stream.blocks import Block
 from orchestrator.stream.commit import Interrupted
 from orchestrator.stream.partition import Partition
+from orchestrator.stream.registry import Registry
 from orchestrator.stream.trial import Brief, SuspectRecord, Suspects
 
 log = logger(__name__)
@@ -37,8 +38,11 @@ _ASK_S: Final = 0.5
 class Quarantine:
     """Decides which records of suspected blocks must not be handled. Blocks while it tries them; one thread at a time."""
 
-    def __init__(self, attempts: Attempts, brief: Brief, is_stopped: Callable[[], bool]) -> None:
+    def __init__(
+        self, attempts: Attempts, brief: Brief, is_stopped: Callable[[], bool], registry: Registry | None = None
+    ) -> None:
         """`brief` has what all trials of this worker share; it changes with the program."""
+        self._registry = registry
         self.deadly: set[tuple[str, int, int]] = set()  # topic, partition and offset of records that must not be handled
         self.brief = brief
         self._attempts = attempts
@@ -60,10 +64,11 @@ class Quarantine:
         Raises Interrupted when the worker stops, RunFailed where no trial can be started.
         """
         records = [SuspectRecord.of(message) for message in block]
+        writers = {} if self._registry is None else self._registry.writers(block)
         log.warning("suspects_tried", topic=block.topic, partition=block.partition, first=records[0].offset, records=len(records))
         deaths = Counter[int]()
         while True:
-            died_at = self._try(Suspects(records, partition.number, partition.clock.newest, self.deadly), partition)
+            died_at = self._try(Suspects(records, partition.number, partition.clock.newest, self.deadly, writers), partition)
             if died_at is None:
                 break
             deaths[died_at] += 1

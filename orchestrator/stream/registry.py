@@ -6,18 +6,14 @@ schema is not among the local ones. A registry that is away is no fault of the r
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 from typing import Any, Final
 from uuid import UUID
 
 from orchestrator.errors import Unreachable, UsageError
-from orchestrator.observe import metrics
 from orchestrator.observe.logs import logger
-from orchestrator.stream.blocks import Block
 from orchestrator.wire import framing
 from orchestrator.wire.schemas import EventType, SchemaSet
 from orchestrator.wire.writers import SchemaRefused, writer_of
@@ -26,7 +22,7 @@ log = logger(__name__)
 
 TIMEOUT_S: Final = 3.0
 # A schema may be registered a moment before all of a registry's nodes know it.
-_UNKNOWN_RETRIES: Final = 3
+_UNKNOWN_TRIES: Final = 3
 _UNKNOWN_PAUSE_S: Final = 0.3
 _MANY: Final = 50
 _REMEMBERED: Final = 10_000  # unknown ones; invented ids must not fill the memory
@@ -56,13 +52,22 @@ def connect(conf: Mapping[str, str]) -> Any:
 class Registry:
     """A SchemaSource with answers fetched beforehand: `missing` and `resolve` are for the loop, `fetch` for another thread."""
 
-    def __init__(self, client: Any, known: SchemaSet, where: str = "") -> None:
-        """`client` is a SchemaRegistryClient, or has its `get_schema` and `get_schema_by_guid`."""
+    def __init__(self, client: Any, known: SchemaSet, where: str = "", tries: int = _UNKNOWN_TRIES) -> None:
+        """`client` is a SchemaRegistryClient, or has its `get_schema` and `get_schema_by_guid`.
+
+        `tries` is how often a schema is asked for before it counts as unknown.
+        """
         self._client = client
+        self._tries = tries
         self._known = known
         self._where = where
         self._found: dict[Ref, EventType] = {}
         self._unknown: dict[Ref, float] = {}  # until when it counts as unknown
+        self._is_over = threading.Event()
+
+    def give_up(self) -> None:
+        """Let what is being fetched end with the answer at hand: nobody waits for the rest. From any thread, at once."""
+        self._is_over.set()
 
     def close(self) -> None:
         """End the connections."""
@@ -74,19 +79,26 @@ class Registry:
 
     def missing(self, messages: Iterable[Any]) -> set[Ref]:
         """Give the schemas that these messages name and that must be fetched before they are handled. Never blocks."""
-        refs = {ref for message in messages if (ref := _named(message)) is not None}
+        return self.lacks({ref for message in messages if (ref := _named(message)) is not None})
+
+    def lacks(self, refs: Iterable[Ref]) -> set[Ref]:
+        """Give those of these schemas of which nothing is known, or not any more. Never blocks."""
         now = monotonic()
         return {ref for ref in refs if ref not in self._found and self._unknown.get(ref, 0.0) < now}
+
+    def writers(self, messages: Iterable[Any]) -> dict[Ref, dict[str, Any]]:
+        """Give the schemas, parsed, that these messages name and that were found. Never blocks."""
+        refs = {ref for message in messages if (ref := _named(message)) is not None}
+        return {ref: self._found[ref].schema for ref in refs if ref in self._found}
 
     def fetch(self, refs: Iterable[Ref]) -> None:
         """Ask for these schemas. Blocks; raises Unreachable where the registry does not answer or makes no sense."""
         left = sorted(refs)
         # Many at once are no news of one producer but bytes that look like ids: they are asked for once.
-        for _ in range(_UNKNOWN_RETRIES if len(left) <= _MANY else 1):
-            left = [ref for ref in left if not self._fetch(*ref)]
-            if not left:
+        for _ in range(self._tries if len(left) <= _MANY else 1):
+            left = [ref for ref in left if not self._is_over.is_set() and not self._fetch(*ref)]
+            if not left or self._is_over.wait(_UNKNOWN_PAUSE_S if self._tries > 1 else 0.0):
                 return
-            threading.Event().wait(_UNKNOWN_PAUSE_S)
         for kind, name in left:
             log.warning("schema_unknown", schema=_shown(kind, name), next="its records become incidents; they can be redriven")
             self._note_unknown((kind, name))
@@ -134,61 +146,38 @@ class Registry:
         )
 
 
-class SchemaKeeper:
-    """Sees to it that the schemas of records at hand are known; where the registry is away, their partitions stand still.
+class OnDemand:
+    """A SchemaSource for commands, which may wait: what is in no file, the registry is asked for there and then."""
 
-    For the worker's loop; without a registry it has nothing to do.
-    """
+    def __init__(self, registry: Registry | None, known: SchemaSet) -> None:
+        """`registry` is None where there is none."""
+        self._registry, self._known = registry, known
 
-    def __init__(self, registry: Registry | None) -> None:
-        self._registry = registry
-        self._thread = ThreadPoolExecutor(1, "registry")
-        self._awaited: dict[int, set[Ref]] = {}
-
-    def __contains__(self, partition: int) -> bool:
-        """Tell whether a partition stands still."""
-        return partition in self._awaited
-
-    async def know(self, inbox: Iterable[Block]) -> bool:
-        """Fetch what these blocks name. False where one cannot be had, and its partition has to stand still from now on."""
-        registry = self._registry
-        for block in tuple(inbox) if registry is not None else ():
-            missing = registry.missing(block) if registry is not None and not block.has_schemas else set()
-            try:
-                await self._fetch(missing)
-            except Unreachable as error:
-                log.error("registry_away", partition=block.partition, why=error.what, next=error.next_step)
-                self._awaited.setdefault(block.partition, set()).update(missing)
-                metrics.AWAITING_REGISTRY.set(len(self._awaited))
-                return False
-            block.has_schemas = True
-        return True
-
-    async def came(self) -> bool:
-        """Ask again for what partitions wait for, if any does; tell whether all of it is there now."""
-        if not self._awaited:
-            return False
+    def resolve(self, ref: framing.SchemaRef) -> EventType | None:
+        """Give the schema, None where nobody knows it. Blocks; raises Unreachable where the registry does not help."""
+        if ref.kind == "fingerprint":
+            return self._known.resolve(ref)
+        if self._registry is None:
+            return None
         try:
-            await self._fetch({ref for refs in self._awaited.values() for ref in refs})
-        except Unreachable:
-            return False
-        log.info("registry_back")
-        return True
-
-    async def _fetch(self, refs: set[Ref]) -> None:
-        if refs and self._registry is not None:
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._registry.fetch, refs)
-
-    def forget(self) -> None:
-        """Let all partitions go on."""
-        self._awaited.clear()
-        metrics.AWAITING_REGISTRY.set(0)
+            self._registry.fetch(self._registry.lacks({(ref.kind, ref.name)}))
+        except Unreachable as error:
+            advice = "see to the registry, or to registry.url and its credentials; then call this again"
+            raise Unreachable(error.what, where=error.where, next_step=advice) from None
+        return self._registry.resolve(ref)
 
     def close(self) -> None:
         """End the connections."""
         if self._registry is not None:
-            self._thread.submit(self._registry.close)
-        self._thread.shutdown(wait=False)
+            self._registry.close()
+
+
+def on_demand(conf: Mapping[str, str], known: SchemaSet) -> OnDemand:
+    """Give what resolves schemas for a command; `conf` are the settings under `registry.`, none for none. Raises UsageError.
+
+    A schema that is not there is asked for once: what a log names was registered long ago, or never.
+    """
+    return OnDemand(Registry(connect(conf), known, conf.get("url", ""), tries=1) if conf else None, known)
 
 
 def _named(message: Any) -> Ref | None:

@@ -11,23 +11,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import KafkaException
 from msgspec import Struct
 
 from orchestrator import kafka
-from orchestrator.errors import PositionLost, StoreDamaged, Unreachable
+from orchestrator.errors import PositionLost, StoreDamaged
 from orchestrator.observe import metrics
 from orchestrator.observe.logs import logger
 from orchestrator.stream import changelog, positions
 from orchestrator.stream.commit import Interrupted
+from orchestrator.stream.patience import patiently
 from orchestrator.stream.store import FORMAT, Identity, PartitionStore, Position, move_aside
 
 log = logger(__name__)
 
 DEFAULT_TOMBSTONES_KEPT_MS: Final = 24 * 3_600_000  # Kafka's own default of delete.retention.ms
-# How long an opening outlasts brokers that are out of reach; who starts the process again tries for longer.
-REACH_TIMEOUT_S: Final = 60.0
-_PAUSE_S: Final = 1.0
 # One partition alone waits for each answer of the broker, and for RocksDB's flush at its end. More than two are no faster on two
 # cores, and each takes 130 MB while it lasts.
 _AT_ONCE: Final = 2
@@ -44,6 +41,7 @@ class Source(Struct, frozen=True):
     client: Mapping[str, Any]  # librdkafka settings for the restoring consumers, group.id included
     # A store not written for longer may have missed tombstones that compaction has removed since.
     max_age_ms: int
+    rebuilt: Mapping[int, int] = {}  # when partitions' documents were rebuilt from events, ms UTC
 
 
 def open_all(
@@ -118,19 +116,12 @@ class Restorer:
         return self._open(partition)
 
     def _open(self, partition: int) -> PartitionStore:
-        deadline = time.monotonic() + REACH_TIMEOUT_S
-        while True:
-            # First the position: waiting for stable offsets also waits out the previous owner's transaction.
-            try:
-                where = self._where(partition)
-                return self._level(self._trusted_store(partition, where), where)
-            except (KafkaException, Unreachable) as error:
-                if time.monotonic() > deadline:
-                    raise error if isinstance(error, Unreachable) else positions.unreachable("the changelog", error) from error
-                log.warning("restore_waits", partition=partition, why=str(error).splitlines()[0])
-            if self._is_stopped():
-                raise Interrupted
-            time.sleep(_PAUSE_S)
+        return patiently(lambda: self._open_once(partition), "the changelog", self._is_stopped, partition=partition)
+
+    def _open_once(self, partition: int) -> PartitionStore:
+        # First the position: waiting for stable offsets also waits out the previous owner's transaction.
+        where = self._where(partition)
+        return self._level(self._trusted_store(partition, where), where)
 
     def _level(self, store: PartitionStore, where: positions.Committed | None) -> PartitionStore:
         try:
@@ -146,7 +137,7 @@ class Restorer:
         restored = changelog.catch_up(self._reader, store, topic, self._changelog_bounds(partition), self._is_stopped)
         if where is not None:
             position = Position(where.cycle, where.chain, where.newest, where.sources, store.position.changelog)
-            position.timers_from = store.position.timers_from
+            position.timers_from, position.rebuilt = store.position.timers_from, store.position.rebuilt
         else:
             position = store.position
         position.sources = {
@@ -192,18 +183,25 @@ class Restorer:
                 store.close()
                 raise
             if not doubt:
-                return store
+                return self._marked(store)
             store.close()
         aside = move_aside(path)
         metrics.STORES_REBUILT.labels(partition).inc()
         log.warning("store_rebuilt", partition=partition, why=doubt, moved_to=str(aside))
-        return PartitionStore(path, identity)
+        return self._marked(PartitionStore(path, identity))
+
+    def _marked(self, store: PartitionStore) -> PartitionStore:
+        """Note in a store, with whatever it writes next, which rebuilding of the documents it is of."""
+        store.position.rebuilt = self._source.rebuilt.get(store.identity.partition, 0)
+        return store
 
     def _doubt(self, store: PartitionStore, where: positions.Committed | None) -> str:
         """Tell why a store that could be opened must not be used; the empty string if it may."""
         position = store.position
         if not position.cycle and not position.changelog:
             return ""
+        if position.rebuilt != self._source.rebuilt.get(store.identity.partition, 0):
+            return "the state was rebuilt from events since"
         low, high = self._changelog_bounds(store.identity.partition)
         cycle = where.cycle if where is not None else 0
         if position.cycle > cycle:

@@ -56,6 +56,7 @@ def needed(streams: Streams, policy: Policy) -> list[Right]:
     read |= {streams.definitions: "journeys, stops and releases"}
     write = {channel.topic: "actions" for channel in policy.channels.values()}
     write |= {streams.transitions: "decisions", streams.incidents: "incidents", streams.changelog: "documents"}
+    write |= {streams.exports: "exports of customers"}
     write |= {streams.journal: "cycles", streams.definitions: "stops of partitions"}
     rights = [Right(TOPIC, topic, READ, why) for topic, why in read.items()]
     rights += [Right(TOPIC, topic, WRITE, why) for topic, why in write.items()]

@@ -21,6 +21,7 @@ from orchestrator.names import ExitCode
 from orchestrator.observe import http, metrics
 from orchestrator.observe.callers import load_callers
 from orchestrator.observe.logs import logger
+from orchestrator.observe.tracing import Tracer
 from orchestrator.settings import Settings, client_config
 from orchestrator.stream import rights
 from orchestrator.stream.app import JourneyApp
@@ -31,6 +32,7 @@ from orchestrator.stream.ending import bound_the_stop, on_signals
 from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.registry import Registry, connect
 from orchestrator.stream.restore import DEFAULT_TOMBSTONES_KEPT_MS
+from orchestrator.wire.foreign import styles_of
 from orchestrator.wire.gate import GateLimits
 from orchestrator.wire.programs import program_name
 from orchestrator.wire.schemas import SchemaSet, load_schemas
@@ -49,6 +51,7 @@ def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
     schemas = load_schemas(workspace.schemas)
     identity = WorkerIdentity(settings.state_dir, settings.worker_id)
     kafka = client_config(settings)
+    registry, tracer = registry_of(settings, schemas), tracer_of(settings, workspace.topology.streams.app, identity.id)
     desk, advertised = serve_http(settings)
     metadata = wait_for_broker(kafka, settings.connect_timeout_s, say)
     # First: a topic that may not be seen looks like one that is not there.
@@ -68,8 +71,10 @@ def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
             breaker=BreakerLimits(settings.breaker_incidents, settings.breaker_window),
             tombstones_kept_ms=_tombstones_kept(kafka, workspace.topology.streams.changelog),
             stuck_after_s=settings.stuck_after_s,
-            registry=registry_of(settings, schemas),
+            registry=registry,
+            header_styles=styles_of(settings.incident_header_style),
             catalog=workspace.catalog,
+            tracer=tracer,
         ),
         desk,
     )
@@ -80,6 +85,11 @@ def registry_of(settings: Settings, schemas: SchemaSet) -> Registry | None:
     if not settings.registry:
         return None
     return Registry(connect(settings.registry), schemas, settings.registry.get("url", ""))
+
+
+def tracer_of(settings: Settings, app: str, worker: str) -> Tracer | None:
+    """Give what exports spans, None where the settings do not ask for traces. Raises UsageError."""
+    return Tracer(settings.traces_endpoint, app, worker) if settings.traces_endpoint else None
 
 
 def serve_http(settings: Settings) -> tuple[Desk, str]:
@@ -113,7 +123,7 @@ def app_from_environment() -> JourneyApp:
 
 def _check_topics(topology: Topology, metadata: Any) -> None:
     streams, counts = topology.streams, partition_counts(metadata)
-    needed = {*streams.sources, streams.transitions, streams.incidents, streams.changelog, streams.journal}
+    needed = {*streams.sources, streams.transitions, streams.incidents, streams.changelog, streams.journal, streams.exports}
     needed |= {c.topic for c in topology.policy.channels.values()}
     wrong = [f"{t} ({counts.get(t, 0)})" for t in sorted(needed) if counts.get(t) != streams.partitions]
     if not wrong and counts.get(streams.definitions) != 1:

@@ -11,7 +11,7 @@ record among the events could not pass the stopped partition. So it is the one t
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -21,6 +21,7 @@ from orchestrator.errors import PositionLost, Unreachable
 from orchestrator.observe.logs import logger
 from orchestrator.stream import positions
 from orchestrator.stream.partition import Partition
+from orchestrator.stream.patience import patiently
 from orchestrator.wire.programs import ProgramBoard
 from orchestrator.wire.stops import Stop, StopBoard
 
@@ -35,8 +36,9 @@ _END_TIMEOUT_S: Final = 30.0  # longer than another worker's open transaction ma
 class Stops:
     """Reads the definitions topic, from where it last was. Blocks; one thread at a time. Connects when first asked."""
 
-    def __init__(self, app: str, topic: str, client: Mapping[str, Any]) -> None:
-        self._app, self._topic, self._client = app, topic, client
+    def __init__(self, app: str, topic: str, client: Mapping[str, Any], is_stopped: Callable[[], bool] = lambda: False) -> None:
+        """`is_stopped` tells that partitions are not to be opened any more."""
+        self._app, self._topic, self._client, self._is_stopped = app, topic, client, is_stopped
         self._board = StopBoard(app)
         self.programs = ProgramBoard(app)
         self._reader: Any = None  # kept, so that looking again costs no connection
@@ -51,6 +53,14 @@ class Stops:
             gauge.close()
         self._read_to(high)
         return self._board.stopped()
+
+    def _read_patiently(self) -> dict[int, Stop]:
+        return patiently(self.read, self._topic, self._is_stopped, topic=self._topic)
+
+    def rebuilt(self) -> dict[int, int]:
+        """Give when each partition's documents were rebuilt, ms UTC, none for those that never were. Raises as `patiently`."""
+        self._read_patiently()
+        return self._board.rebuilt
 
     def look(self) -> None:
         """Take in what has come meanwhile, without waiting for anything."""
@@ -78,8 +88,8 @@ class Stops:
         return self._reader
 
     def apply_to(self, opened: Mapping[int, Partition]) -> None:
-        """Stop those of the partitions that stand still. Raises Unreachable."""
-        for number, stop in self.read().items():
+        """Stop those of the partitions that stand still. Raises as `patiently`."""
+        for number, stop in self._read_patiently().items():
             if number in opened:
                 opened[number].breaker.open()
                 log.error("partition_stands_still", partition=number, where=f"{stop.topic}/{number}", offset=stop.offset)

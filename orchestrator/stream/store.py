@@ -18,6 +18,7 @@ from rocksdict import BlockBasedOptions, Cache, DBCompressionType, MemtableFacto
 
 from orchestrator.engine.engine import NEVER, due_bytes
 from orchestrator.errors import OrchestratorError, StoreDamaged, StoreUnusable
+from orchestrator.structs import resolved
 
 FORMAT: Final = 1
 _DOCUMENT: Final = b"d"
@@ -60,6 +61,7 @@ class Position(msgspec.Struct, array_like=True):
     timers_from: int = 0  # no calendar entry is due before this; spares a seek over deleted ones
     # When the store was last level with Kafka, or a restore into it began: it lacks no tombstone from before.
     written_at: int = 0
+    rebuilt: int = 0  # which rebuilding of the documents from events this store is of, 0 for none
 
 
 class Identity(msgspec.Struct, array_like=True, frozen=True):
@@ -71,6 +73,7 @@ class Identity(msgspec.Struct, array_like=True, frozen=True):
     partition: int
 
 
+@resolved
 class _Meta(msgspec.Struct, array_like=True):
     identity: Identity
     position: Position
@@ -222,6 +225,22 @@ class PartitionStore:
         finally:
             del iterator  # one that lives on, in a traceback too, keeps the directory locked
         return keys
+
+    def page(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """List at most `limit` documents by key, from the first key after `after`, notes included. Raises StoreDamaged."""
+        iterator, found = self._db.iter(), list[tuple[bytes, bytes]]()
+        iterator.seek(_DOCUMENT + after + b"\0" if after else _DOCUMENT)
+        try:
+            while len(found) < limit and iterator.valid() and (key := iterator.key()).startswith(_DOCUMENT):
+                found.append((key[len(_DOCUMENT) :], iterator.value()))
+                iterator.next()
+            if not iterator.valid():
+                iterator.status()
+        except Exception as error:
+            raise self._unreadable(error) from error
+        finally:
+            del iterator
+        return found
 
     def earliest_due(self, after: int) -> int | None:
         """Give the due of the first calendar entry at or after `after`, None where there is none. Raises StoreDamaged."""

@@ -32,7 +32,8 @@ from orchestrator.stream.blocks import Block
 from orchestrator.stream.calls import Call
 from orchestrator.stream.commit import Interrupted
 from orchestrator.stream.ends import ASK_EVERY_S, LogEnds
-from orchestrator.stream.fencing import Fencings, holder_in_group
+from orchestrator.stream.fencing import Fencings
+from orchestrator.stream.holder import holder_in_group
 from orchestrator.stream.sources import LOOK_EVERY_S, UNKNOWN_TOPIC, SourceWatch
 
 log = logger(__name__)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import resource
 import sys
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from fractions import Fraction
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,7 +27,9 @@ from orchestrator.stream.clock import wall_ms
 from orchestrator.stream.commit import Produce
 from orchestrator.stream.outbox import Outbox
 from orchestrator.stream.partition import Partition, Parts
+from orchestrator.stream.registry import Ref
 from orchestrator.stream.store import Identity, PartitionStore, Position
+from orchestrator.wire.framing import SchemaRef
 from orchestrator.wire.gate import Gate, GateLimits
 from orchestrator.wire.schemas import EventType, SchemaSet
 
@@ -73,6 +75,23 @@ class Suspects(Struct, frozen=True):
     partition: int
     newest: int  # the newest record time that the partition has handled
     deadly: Set[tuple[str, int, int]]  # topic, partition and offset of records not to be tried again
+    writers: Mapping[Ref, dict[str, Any]] = {}  # schemas that the records name and that no file has, parsed
+
+
+class _Lent:
+    """The registry of a trial: what the worker has found for the records at hand."""
+
+    def __init__(self, writers: Mapping[Ref, dict[str, Any]], known: SchemaSet) -> None:
+        self._found: dict[Ref, EventType] = {}
+        for ref, schema in writers.items():
+            event = self._found[ref] = EventType(schema)
+            current = known.get(event.type)
+            if current is not None and current.fingerprint != event.fingerprint:
+                event.read_as(current)
+
+    def resolve(self, ref: SchemaRef) -> EventType | None:
+        """Give what the worker would decode by."""
+        return self._found.get((ref.kind, ref.name))
 
 
 class _LentStore(PartitionStore):
@@ -115,7 +134,8 @@ def _schema_set(schemas: list[tuple[dict[str, Any], bool]]) -> SchemaSet:
 def _partition(brief: Brief, suspects: Suspects, pipe: Connection) -> Partition:
     streams = brief.topology.streams
     engine = Engine(brief.topology, share=Fraction(1, streams.partitions))
-    gate = Gate(_schema_set(brief.schemas), streams, engine.hears, brief.limits)
+    known = _schema_set(brief.schemas)
+    gate = Gate(known, streams, engine.hears, brief.limits, _Lent(suspects.writers, known), engine.reads)
     parts = Parts(engine, gate, wall_ms, "trial", "", streams.partitions, suspects.deadly, NEVER_STOPS)
     store = _LentStore(pipe, suspects.partition, suspects.newest)
     return Partition(suspects.partition, store, brief.topics, parts)

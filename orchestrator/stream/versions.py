@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from orchestrator.engine.engine import Engine
 from orchestrator.programs import check_wiring, load_program
 from orchestrator.stream.config import WorkerConfig
+from orchestrator.stream.outbox import Outbox
 from orchestrator.stream.partition import Parts
 from orchestrator.stream.quarantine import Quarantine
 from orchestrator.stream.trial import Brief, schemas_of
@@ -26,11 +27,16 @@ def parts_of(config: WorkerConfig, quarantine: Quarantine) -> Parts:
     """Compile a program for all partitions of a worker. Takes a while."""
     streams = config.topology.streams
     engine = Engine(config.topology, share=Fraction(1, streams.partitions))
-    gate = Gate(config.schemas, streams, engine.hears, config.limits, config.registry)
+    gate = Gate(config.schemas, streams, engine.hears, config.limits, config.registry, engine.reads)
     return Parts(
         engine, gate, config.wall, config.identity.id, config.program, streams.partitions, quarantine.deadly, config.breaker,
-        config.paused,
+        config.paused, config.freezes,
     )  # fmt: skip
+
+
+def outbox_of(config: WorkerConfig) -> Outbox:
+    """Give where a program's cycles put what they say."""
+    return Outbox(config.topology, config.wall, config.header_styles, config.tracer)
 
 
 def brief_of(config: WorkerConfig) -> Brief:
@@ -61,7 +67,9 @@ class Versions:
         assert revision is not None
         program = load_program(self._board, revision, self._config.catalog)
         check_wiring(program.topology.streams, self._config.topology.streams)
-        config = replace(self._config, topology=program.topology, program=program.name, paused=program.paused)
+        config = replace(
+            self._config, topology=program.topology, program=program.name, paused=program.paused, freezes=program.freezes
+        )
         parts = parts_of(config, self._quarantine)
         self._taken = revision.number
         return config, parts

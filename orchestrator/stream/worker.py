@@ -4,14 +4,15 @@
                                            │ aborted: drop, read again from the stores' position
                                            └ unknown: ask Kafka whether it landed, then one of the two
 
-The stores are written only after Kafka has the cycle, so they are never ahead of it.
+The stores are written only after Kafka has the cycle, so they are never ahead of it. While a commit is under way, the next cycle
+handles records, on top of what the closed one has, and is dropped with it; timers wait until the calendar is written.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Thread
@@ -22,32 +23,23 @@ from confluent_kafka import TopicPartition
 from faust.types import TP
 from mode import Service
 
-from orchestrator.errors import InvalidTopology, NotPublishable, StoreDamaged, Unreachable, WorkerFenced
+from orchestrator.errors import InvalidTopology, NotPublishable, OrchestratorError, StoreDamaged, Unreachable, WorkerFenced
 from orchestrator.observe import metrics
 from orchestrator.observe.logs import logger
-from orchestrator.stream import positions
 from orchestrator.stream.attempts import Attempts
+from orchestrator.stream.awaiting import SchemaKeeper
 from orchestrator.stream.blocks import Block
 from orchestrator.stream.clock import TICK_S
-from orchestrator.stream.commit import (
-    ENOUGH_BYTES,
-    INIT_TIMEOUT_S,
-    TRANSACTION_TIMEOUT_S,
-    Commit,
-    Interrupted,
-    Outcome,
-    TransactionalProducer,
-)
+from orchestrator.stream.commit import INIT_TIMEOUT_S, Commit, Interrupted
+from orchestrator.stream.committer import Committer
 from orchestrator.stream.config import WorkerConfig
 from orchestrator.stream.failpoints import Failpoint, reach
-from orchestrator.stream.outbox import Outbox
 from orchestrator.stream.partition import Partition
 from orchestrator.stream.quarantine import Quarantine
-from orchestrator.stream.registry import SchemaKeeper
 from orchestrator.stream.restore import Source, open_all
 from orchestrator.stream.sources import check_together
 from orchestrator.stream.stops import LOOK_EVERY_S, Stops
-from orchestrator.stream.versions import Ready, Versions, brief_of, parts_of
+from orchestrator.stream.versions import Ready, Versions, brief_of, outbox_of, parts_of
 from orchestrator.stream.watchdog import Watchdog
 
 log = logger(__name__)
@@ -58,7 +50,6 @@ FIRES_A_TURN: Final = 2_000  # rule T8: of all partitions together; blocks are h
 FEW_RECORDS: Final = 500  # in one turn; with more of them there is a backlog of records
 # A process that stood still for longer may have missed records that are older than the wall clock is now.
 STALL_MS: Final = 2000
-RETRY_S: Final = 1.0
 
 
 class JourneyWorker(Service):
@@ -71,44 +62,33 @@ class JourneyWorker(Service):
         streams = config.topology.streams
         self.topics = list(streams.sources)
         self._attempts = Attempts(config.identity.state_dir)
-        self._quarantine = Quarantine(self._attempts, brief_of(config), lambda: self._is_stopping or not self._may_open)
+        self._quarantine = Quarantine(
+            self._attempts, brief_of(config), lambda: self._is_stopping or not self._may_open, config.registry
+        )
         self._parts = parts_of(config, self._quarantine)
-        self._stops = Stops(streams.app, streams.definitions, config.kafka)
+        self._stops = Stops(streams.app, streams.definitions, config.kafka, lambda: not self._may_open)
         self._versions = Versions(config, self._stops.programs, self._quarantine)
         self._opened_with: Ready | None = None  # what was published meanwhile, found while partitions were opened
         self._untold: dict[str, str] = {}  # ids of source topics that no cycle has told of yet
-        self._outbox = Outbox(config.topology, config.wall)
-        self._producer = TransactionalProducer(self._producer_config(), streams.changelog, lambda: self._is_stopping)
-        self._commit_thread = ThreadPoolExecutor(1, "commit")
+        self._outbox = outbox_of(config)
+        self._closed_cycle_began = 0.0
         self._restore_thread = ThreadPoolExecutor(1, "restore")
-        self._schemas = SchemaKeeper(config.registry)
         self._partitions: dict[int, Partition] = {}
         self._inbox: deque[Block] = deque()
         self._wake = asyncio.Event()
+        self._schemas = SchemaKeeper(config.registry, self._wake.set)
+        self._committer = Committer(config, self.topics, lambda: self._is_stopping, self._wake.set)
         self._turn_lock = asyncio.Lock()  # held while a cycle runs, so that a revocation waits for its end
         self._opening: asyncio.Task[None] | None = None
         self._may_open = self.is_ready = False  # ready: what was assigned is open
         self._pulse, self._stood_still, self._is_blind = config.wall(), False, False
         self._watchdog: Watchdog | None = None  # none yet where the start fails
 
-    def _producer_config(self) -> dict[str, Any]:
-        streams = self.config.topology.streams
-        return {
-            "linger.ms": 5,
-            "compression.type": "lz4",
-            "batch.size": 262_144,
-            "message.max.bytes": ENOUGH_BYTES,
-            "queue.buffering.max.messages": 1_000_000,
-            "transaction.timeout.ms": TRANSACTION_TIMEOUT_S * 1000,
-            **self.config.kafka,
-            "transactional.id": f"{streams.app}-{self.config.identity.id}",
-        }
-
     # Lifecycle
 
     async def on_start(self) -> None:
         """End what an earlier process of this worker left open."""
-        await self._in(self._commit_thread, self._producer.open, INIT_TIMEOUT_S)
+        await self._committer.open(INIT_TIMEOUT_S)
         Thread(target=self._beat, name="pulse", daemon=True).start()
         self._watchdog = Watchdog(asyncio.get_running_loop(), self.config.stuck_after_s, self._progress)
         self._watchdog.start()
@@ -116,13 +96,15 @@ class JourneyWorker(Service):
     async def on_stop(self) -> None:
         """Let the running cycle end, then close the stores."""
         await self.close_partitions(commit=True)
-        await self._in(self._commit_thread, self._producer.close)
-        self._commit_thread.shutdown(wait=False)
+        await self._committer.close_producer()
+        self._committer.close()
         self._restore_thread.submit(self._stops.close)
         self._restore_thread.shutdown(wait=False)
         self._schemas.close()
         if self._watchdog is not None:
             self._watchdog.stop()
+        if self.config.tracer is not None:
+            await asyncio.to_thread(self.config.tracer.close)
 
     def _progress(self) -> object:
         """Give what changes while one long turn works: what it has to say, and the blocks that wait."""
@@ -153,7 +135,7 @@ class JourneyWorker(Service):
             return
         try:
             check_together(self.topics, self._parts.partitions, assigned)
-            await self._in(self._commit_thread, self._producer.open_if_closed)
+            await self._committer.open_if_closed()
             opened = await self._in(self._restore_thread, self._restore, numbers)
             reach(Failpoint.OPENED)
         except Interrupted:
@@ -173,7 +155,7 @@ class JourneyWorker(Service):
         streams = self.config.topology.streams
         source = Source(
             self.config.cluster, streams.app, self.topics, streams.changelog, streams.journal,
-            {**self.config.kafka, "group.id": streams.app}, self.config.tombstones_kept_ms // 2,
+            {**self.config.kafka, "group.id": streams.app}, self.config.tombstones_kept_ms // 2, self._stops.rebuilt(),
         )  # fmt: skip
         stores = open_all(source, self.config.identity.state_dir, numbers, lambda: not self._may_open)
         opened = {number: Partition(number, store, self.topics, self._parts) for number, store in stores.items()}
@@ -194,6 +176,10 @@ class JourneyWorker(Service):
         if self._opening is not None:
             await asyncio.wait([self._opening])
         async with self._turn_lock:
+            try:
+                await self._unless_interrupted(self._settle())
+            except Exception as error:  # as where a cycle of the loop ends with it
+                await self.app.crash(error)
             closed = self._let_go()
         reach(Failpoint.LET_GO)
         if closed:
@@ -231,12 +217,12 @@ class JourneyWorker(Service):
     @Service.task
     async def _run(self) -> None:
         while not self.should_stop:
-            if not self._inbox and not self._timers_due():
+            if not self._inbox and not self._committer.is_over and (self._committer.is_busy or not self._timers_due()):
                 await self._wait_for_work()
             self._check_sight()
             async with self._turn_lock:
                 if self._partitions and not self._is_stopping:
-                    await self._cycle_unless_interrupted()
+                    await self._unless_interrupted(self._cycle())
             await asyncio.sleep(0)  # else a block that no partition takes, or a stop, would leave nobody else a turn
 
     async def _wait_for_work(self) -> None:
@@ -283,6 +269,7 @@ class JourneyWorker(Service):
     def _read_again(self) -> None:
         """Read every partition from its position; what is on its way here is forgotten."""
         self._inbox.clear()
+        self._schemas.drop()
         offsets: dict[TP, int] = {}
         for number, partition in self._partitions.items():
             partition.clock.lose_sight()
@@ -311,9 +298,8 @@ class JourneyWorker(Service):
     async def _watch_registry(self) -> None:
         while not self.should_stop:
             await self.sleep(LOOK_EVERY_S)
-            if await self._schemas.came():
+            if self._schemas.came():
                 async with self._turn_lock:
-                    self._schemas.forget()
                     self._read_again()
 
     async def _release(self, waiting: list[Partition]) -> None:
@@ -335,57 +321,82 @@ class JourneyWorker(Service):
             log.error("program_not_taken", code=error.code, why=error.what, where=error.where, next=error.next_step)
             return
         async with self._turn_lock:
+            await self._unless_interrupted(self._settle())
             self._take_program(newest)
 
     def _take_program(self, newest: Ready | None) -> None:
         """Let all partitions run what was published last, those too that were opened with what ran before."""
         if newest is not None:
             self.config, self._parts = newest
-            self._outbox = Outbox(self.config.topology, self.config.wall)
+            self._outbox = outbox_of(self.config)
             self._quarantine.brief = brief_of(self.config)
             log.info("program_taken", program=self.config.program, paused=sorted(self.config.paused))
         if self._versions.is_published:
             for partition in self._partitions.values():
                 partition.switch(self._parts)
 
-    async def _cycle_unless_interrupted(self) -> None:
+    async def _unless_interrupted(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do what may find out that the worker cannot go on as it was, and tell whether it did not."""
         try:
-            await self._cycle()
-        except Interrupted:
-            # What became of the commit is for the next start to find out: the stores stand before it in any case.
-            log.warning("cycle_left_open", next="nothing: the next start settles it")
-            self._let_go()
-        except WorkerFenced as error:
-            self._let_go()
-            await self._in(self._commit_thread, self._producer.close)
+            await work
+        except (Interrupted, WorkerFenced, StoreDamaged) as error:
+            # A commit under way ends first; that may find out more, and deal with it.
+            if await self._unless_interrupted(self._committer.forgotten()):
+                await self._let_go_after(error)
+            return False
+        return True
+
+    async def _let_go_after(self, error: Interrupted | OrchestratorError) -> None:
+        self._let_go()
+        if isinstance(error, WorkerFenced):
+            await self._committer.close_producer()
             self.app.consumer.join_anew(error)
-        except StoreDamaged as error:
+        elif isinstance(error, StoreDamaged):
+            # The running cycle is dropped; if Kafka has the one before it, all stores are brought level with that.
             log.error("store_damaged", where=error.where, next="nothing: it is moved aside and rebuilt from Kafka")
-            self._outbox.take()  # this cycle is dropped, or Kafka has it: all stores are brought level with that
-            self._let_go()
             self.app.consumer.read_from({})
             if self._may_open:  # else a revocation waits for this cycle to end
                 self.open_partitions(self.app.consumer.assignment())
+        else:
+            # What became of the commit is for the next start to find out: the stores stand before it in any case.
+            log.warning("cycle_left_open", next="nothing: the next start settles it")
 
     async def _cycle(self) -> None:
-        started, handled = monotonic(), 0
+        started, handled, has_fired = monotonic(), 0, False
         while True:
-            if not await self._schemas.know(self._inbox):
+            if self._committer.is_over and not self._take_over():
+                return
+            if self._schemas.gave_up():
                 self._read_again()  # of the others only
+            self._inbox.extendleft(reversed(self._schemas.let_go()))
             await self._try_suspects()
             worked = self._handle_blocks()
             # In a backlog of records, one batch of timers a cycle: a customer's own fire before its records in any case (T3).
-            if worked < FEW_RECORDS or not handled:
+            if not self._committer.is_busy and (worked < FEW_RECORDS or not has_fired):
                 worked += self._fire_timers()
+                has_fired = True
             handled += worked
-            if not worked or monotonic() - started >= self.config.commit_interval_s or handled >= MAX_CYCLE_RECORDS:
+            if self._committer.is_busy:
+                if not worked and not handled:
+                    return
+                await self._while_committing(worked, handled)
+            elif not worked or monotonic() - started >= self.config.commit_interval_s or handled >= MAX_CYCLE_RECORDS:
                 break
-            await asyncio.sleep(0)  # lets the transport and the agent hand over what has come
+            else:
+                await asyncio.sleep(0)  # lets the transport and the agent hand over what has come
         touched = [p for p in self._partitions.values() if p.has_work]
         if touched:
             reach(Failpoint.ENGINE_DONE)
-            await self._commit(touched)
-            metrics.CYCLE.observe(monotonic() - started)
+            self._begin_commit(touched, started)
+
+    async def _while_committing(self, worked: int, handled: int) -> None:
+        """Go on with the running cycle when there is more to do, or when the one before it is over."""
+        if handled >= MAX_CYCLE_RECORDS:
+            await self._committer.over()
+        elif not worked:
+            await self._wait_for_work()
+        else:
+            await asyncio.sleep(0)
 
     async def _try_suspects(self) -> None:
         """Let records that processes died at be handled by another process first; the loop goes on meanwhile."""
@@ -394,7 +405,8 @@ class JourneyWorker(Service):
         seen = set()
         for block in tuple(self._inbox):
             partition = self._partitions.get(block.partition)
-            if partition is not None and block.partition not in seen and self._quarantine.awaits(block):
+            is_first = partition is not None and block.partition not in seen
+            if is_first and block.has_schemas and self._quarantine.awaits(block):
                 await self._in(self._restore_thread, self._quarantine.examine, block, partition)
             seen.add(block.partition)
 
@@ -406,6 +418,8 @@ class JourneyWorker(Service):
         handled, later, held = 0, list[Block](), set[int]()
         while self._inbox and handled < MAX_TURN_RECORDS:
             block = self._inbox.popleft()
+            if block.partition not in held and self._schemas.keeps(block):
+                continue
             if block.partition in held or self._quarantine.awaits(block):
                 held.add(block.partition)
                 later.append(block)
@@ -429,62 +443,53 @@ class JourneyWorker(Service):
         due = [p for p in self._partitions.values() if p.timers_due]
         return sum(p.fire(-(-FIRES_A_TURN // len(due)), self._outbox) for p in due)
 
-    async def _commit(self, touched: list[Partition]) -> None:
+    def _begin_commit(self, touched: list[Partition], began: float) -> None:
+        self._closed_cycle_began = began
         for partition in touched:
             partition.close_cycle(self._outbox)
         for topic, identity in self._untold.items():
             self._outbox.source(topic, identity)
-        offsets = [offset for p in self._partitions.values() for offset in _offsets(p)]
-        group = self.app.consumer.group_metadata
-        with metrics.COMMIT.time():
-            commit = await self._in(self._commit_thread, self._producer.run, self._outbox.take(), offsets, group)
-        landed = commit.outcome is Outcome.COMMITTED
-        if commit.outcome is Outcome.UNKNOWN:
-            landed = await self._in(self._commit_thread, self._find_out, touched[0])
-        if landed:
+        offsets = [
+            TopicPartition(topic, p.number, offset, p.offset_metadata)
+            for p in self._partitions.values()
+            for topic, offset in p.next_offsets.items()
+        ]
+        self._committer.begin(touched, self._outbox.take(), offsets, self.app.consumer.group_metadata)
+
+    async def _settle(self) -> None:
+        """Wait until the commit under way is over, and write or drop its cycle."""
+        await self._committer.over()
+        if self._committer.is_over:
+            self._take_over()
+
+    def _take_over(self) -> bool:
+        """Write the cycle whose commit is over, and say True; or drop it, and the running one."""
+        ended = self._committer.take()
+        if ended.landed:
             reach(Failpoint.COMMITTED)
-            self._keep(touched, commit)
+            self._keep(ended.touched, ended.commit)
+            metrics.CYCLE.observe(monotonic() - self._closed_cycle_began)
         else:
-            self._drop(touched, commit)
+            self._drop(ended.commit)
+        return ended.landed
 
     def _keep(self, touched: list[Partition], commit: Commit) -> None:
         self._untold = {}
         self._outbox.landed()
-        stopped = [partition.number for partition in touched if partition.breaker.tripped is not None]
+        stopped = [partition.number for partition in touched if partition.breaker.stops]
         for partition in touched:
             reach(Failpoint.STORE_BATCH_READY)
             partition.written(commit.changelog.get(partition.number))
-            self._attempts.passed(partition.number, partition.next_offsets)
+            self._attempts.passed(partition.number, partition.store.position.sources)
             reach(Failpoint.STORE_BATCH_WRITTEN)
         for number in stopped:
             log.error("partition_stopped", partition=number, next=f"see why, then: orchestrator partitions resume {number}")
         if stopped:
             self._read_again()  # of the others only
 
-    def _find_out(self, partition: Partition) -> bool:
-        """Tell whether a transaction of unknown fate landed. A new producer ends it either way; then its offsets tell."""
-        self._producer.open()
-        while True:
-            try:
-                found = self._last_cycle(partition.number)
-                break
-            except Unreachable as error:
-                log.warning("unknown_commit_waits", why=error.what)
-            if self._is_stopping:
-                raise Interrupted
-            sleep(RETRY_S)
-        # The checksum too: another worker may have taken the partition over and committed a cycle of the same number.
-        landed = found is not None and positions.metadata_of(found.cycle, found.chain, found.newest) == partition.offset_metadata
-        log.warning("unknown_commit_settled", landed=landed)
-        return landed
-
-    def _last_cycle(self, number: int) -> positions.Committed | None:
-        """Ask Kafka for the last cycle of a partition. Raises Unreachable."""
-        return positions.last_cycle(self.config.kafka, self.config.topology.streams, self.topics, number)
-
-    def _drop(self, touched: list[Partition], commit: Commit) -> None:
+    def _drop(self, commit: Commit) -> None:
         self._outbox.dropped()
-        for partition in touched:
+        for partition in self._partitions.values():
             partition.dropped()
         if commit.left_group:
             # The group has moved on: reading stops until it tells this worker what is its own again.
@@ -493,8 +498,3 @@ class JourneyWorker(Service):
             self.app.consumer.left_group()
         else:
             self._read_again()
-
-
-def _offsets(partition: Partition) -> list[TopicPartition]:
-    metadata = partition.offset_metadata
-    return [TopicPartition(topic, partition.number, offset, metadata) for topic, offset in partition.next_offsets.items()]

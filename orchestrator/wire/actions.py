@@ -19,6 +19,7 @@ from orchestrator.wire.binary import END, FALSE, NOT_NULL, NULL, TRUE, double, l
 from orchestrator.wire.framing import Headers
 from orchestrator.wire.handlings import KeyValueHeaders
 from orchestrator.wire.ours import decode_ours, our_schema
+from orchestrator.wire.traces import as_traced
 
 _KINDS: Final = {"send": 0, "call": 1, "cancel": 2}
 _TYPES: Final = {kind: (Header.CE_TYPE, f"journeys.action.{kind}".encode()) for kind in _KINDS}
@@ -34,7 +35,9 @@ _repeating = attrgetter("kind", "journey", "version", "step", "channel", "purpos
 class ActionEncoder:
     """Writes actions for one app. One a worker."""
 
-    def __init__(self, app: str) -> None:
+    def __init__(self, app: str, *, is_traced: bool = False) -> None:
+        """`is_traced`: spans are exported, so actions name their own as the parent of what follows."""
+        self._is_traced = is_traced
         self._prefix = our_schema("Action").prefix
         self._repeated: dict[tuple[Any, ...], bytes] = {}
         self._fixed_headers = [
@@ -78,6 +81,8 @@ class ActionEncoder:
         ]
         if source_headers:
             headers += [(header, value) for header, value in source_headers if header in _TRACE and value is not None]
+            if self._is_traced:
+                return as_traced(headers)
         return headers
 
 

@@ -20,8 +20,7 @@ FALSE: Final = b"\x00"
 _pack_double = struct.Struct("<d").pack
 
 
-def _varint(number: int) -> bytes:
-    zigzag = (number << 1) ^ (number >> 63)
+def _varint(zigzag: int) -> bytes:
     out = bytearray()
     while zigzag > 0x7F:
         out.append(zigzag & 0x7F | 0x80)
@@ -30,21 +29,26 @@ def _varint(number: int) -> bytes:
     return bytes(out)
 
 
-_SMALL: Final = tuple(_varint(number) for number in range(4096))
+_FEW: Final = 1 << 13  # numbers whose zigzag has 14 bits: two bytes
+_SMALL: Final = tuple(_varint(number << 1) for number in range(_FEW))
 _SMALL_OPTIONAL: Final = tuple(NOT_NULL + encoded for encoded in _SMALL)
+_LOW: Final = tuple(bytes((low & 0x7F | 0x80, low >> 7 | 0x80)) for low in range(2 * _FEW))
 
 
-# Times of records repeat within a handling and between neighbours, and six bytes one by one take a microsecond.
+# Of times the higher bytes stay the same for 8 s; six bytes one by one take a microsecond.
 @lru_cache(maxsize=4096)
-def _large(number: int) -> bytes:
-    if not -(1 << 63) <= number < 1 << 63:
+def _high(zigzag: int) -> bytes:
+    if zigzag >> 50:
         raise OverflowError("an Avro long has 64 bits")
-    return _varint(number)
+    return _varint(zigzag)
 
 
 def long(number: int) -> bytes:
     """Encode an int or a long. Raises OverflowError beyond 64 bits."""
-    return _SMALL[number] if 0 <= number < 4096 else _large(number)
+    if 0 <= number < _FEW:
+        return _SMALL[number]
+    zigzag = number << 1 if number > 0 else (-number << 1) - 1
+    return _LOW[zigzag & 0x3FFF] + _high(zigzag >> 14) if zigzag >> 14 else _varint(zigzag)
 
 
 def double(number: float) -> bytes:
@@ -56,7 +60,7 @@ def text(value: str) -> bytes:
     """Encode a string."""
     raw = value.encode()
     size = len(raw)
-    return (_SMALL[size] if size < 4096 else _large(size)) + raw
+    return (_SMALL[size] if size < _FEW else long(size)) + raw
 
 
 def optional(value: str) -> bytes:
@@ -65,7 +69,7 @@ def optional(value: str) -> bytes:
         return NULL
     raw = value.encode()
     size = len(raw)
-    return (_SMALL_OPTIONAL[size] if size < 4096 else NOT_NULL + _large(size)) + raw
+    return (_SMALL_OPTIONAL[size] if size < _FEW else NOT_NULL + long(size)) + raw
 
 
 # For the few words that a program uses as names: encoding one takes twice as long as finding it again.

@@ -20,6 +20,8 @@ from orchestrator.wire.stops import Stop
 
 KeyValueHeaders = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]
 
+Place = tuple[str, int, int]  # topic, partition, offset
+
 _NO_TIMESTAMP: Final = 0  # confluent_kafka.TIMESTAMP_NOT_AVAILABLE
 
 
@@ -89,13 +91,18 @@ def incident_timestamp(message: Message, refusal: Refusal, now_ms: int) -> int:
     return time if source != _NO_TIMESTAMP and 0 <= time <= now_ms else now_ms
 
 
-def deadly_record(headers: Sequence[tuple[str, bytes | None]]) -> tuple[str, int, int] | None:
+def deadly_record(headers: Sequence[tuple[str, bytes | None]]) -> Place | None:
     """Give topic, partition and offset where an incident is of a record that ended processes; None for any other incident.
 
     Whoever replays a partition must not handle these: `gate.DEADLY` is what became of them.
     """
+    return refused_record(headers, Reason.CRASHED_WORKER)
+
+
+def refused_record(headers: Sequence[tuple[str, bytes | None]], reason: str) -> Place | None:
+    """Give topic, partition and offset where an incident is of a record that was refused for this reason; else None."""
     told = dict(headers)  # the last of a name: a record's own headers stand before ours, and may be called anything
-    if told.get(Header.INCIDENT_REASON) != Reason.CRASHED_WORKER.encode():
+    if told.get(Header.INCIDENT_REASON) != reason.encode():
         return None
     topic, partition, offset = (told[n] or b"" for n in (Header.ERROR_TOPIC, Header.ERROR_PARTITION, Header.ERROR_OFFSET))
     return topic.decode(), int(partition), int(offset)

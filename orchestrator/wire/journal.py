@@ -13,6 +13,7 @@ from typing import Any
 import fastavro
 import msgspec
 
+from orchestrator.structs import resolved
 from orchestrator.wire.ours import our_schema
 
 
@@ -25,6 +26,7 @@ class Run(msgspec.Struct):
     clock: int
 
 
+@resolved
 class JournalRecord(msgspec.Struct):
     """One cycle on one partition. Fields as in Journal.avsc."""
 

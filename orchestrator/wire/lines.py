@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 import orjson
@@ -73,8 +74,16 @@ def read_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, EventLine | BadEve
 
 def iso(at_ms: int) -> str:
     """Give an instant as 1997-01-01T00:00:00Z, with milliseconds only where there are some."""
-    moment = _EPOCH + timedelta(milliseconds=at_ms)
-    return moment.isoformat(timespec="milliseconds" if at_ms % 1000 else "seconds").replace("+00:00", "Z")
+    days, ms = divmod(at_ms, 86_400_000)
+    seconds, ms = divmod(ms, 1_000)
+    minutes, seconds = divmod(seconds, 60)
+    text = f"{_day(days)}{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
+    return f"{text}.{ms:03}Z" if ms else f"{text}Z"
+
+
+@lru_cache(maxsize=4_096)
+def _day(days: int) -> str:
+    return (_EPOCH + timedelta(days=days)).isoformat()[: len("1997-01-01T")]
 
 
 def action_line(action: Mapping[str, Any]) -> dict[str, Any]:

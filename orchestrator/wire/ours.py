@@ -31,6 +31,11 @@ def our_schema(name: str) -> OurSchema:
     return OurSchema(fastavro.parse_schema(without_logical_types(schema)), single_object(crc))
 
 
+def is_ours(name: str, value: bytes) -> bool:
+    """Tell whether a value begins as a record of that schema does."""
+    return value.startswith(our_schema(name).prefix)
+
+
 def decode_ours(name: str, value: bytes) -> dict[str, Any]:
     """Read one record of ours as plain values. Raises ValueError for anything else, and for another version of it."""
     schema = our_schema(name)

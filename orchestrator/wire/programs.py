@@ -15,9 +15,11 @@ import fastavro
 import msgspec
 
 from orchestrator.errors import NotPublishable
-from orchestrator.wire.ours import decode_ours, our_schema
+from orchestrator.structs import resolved
+from orchestrator.wire.ours import decode_ours, is_ours, our_schema
 
 _SCHEMA: Final = "Revision"
+_EARLIER: Final = "history/Revision-2"  # as releases without `freezes` write and read it
 _DIGEST_DIGITS: Final = 16
 
 
@@ -29,6 +31,15 @@ class RevisionFile(msgspec.Struct, frozen=True):
     sha256: str
 
 
+class Freeze(msgspec.Struct, frozen=True):
+    """A pause in which a journey's timers stand still: from `since` to `until`, ms UTC, 0 for as long as nobody resumes it."""
+
+    journey: str
+    since: int
+    until: int = 0
+
+
+@resolved
 class Revision(msgspec.Struct, frozen=True):
     """What was published. Fields as in Revision.avsc."""
 
@@ -41,6 +52,7 @@ class Revision(msgspec.Struct, frozen=True):
     by: str = ""
     reason: str = ""
     at: int = 0
+    freezes: tuple[Freeze, ...] = ()
 
 
 def sha256_of(content: bytes) -> str:
@@ -65,14 +77,31 @@ def revision_of(program: str) -> int:
     return int(number) if number.isdigit() else 0
 
 
+def semantics_of(program: str) -> int:
+    """Give the number of the semantics that a program's name in the journal tells, 0 where it tells none."""
+    number = program.partition("@")[0].rpartition("-")[2]
+    return int(number) if number.isdigit() else 0
+
+
+def freezes_of(revision: Revision) -> dict[str, tuple[tuple[int, int], ...]]:
+    """Give the pauses in which timers stand still, by journey, earliest first: (since, until) each."""
+    found: dict[str, tuple[tuple[int, int], ...]] = {}
+    for each in sorted(revision.freezes, key=lambda each: each.since):
+        found[each.journey] = (*found.get(each.journey, ()), (each.since, each.until))
+    return found
+
+
 def encode_file(app: str, content: bytes) -> tuple[bytes, bytes]:
     """Give key and value of a record with a file's content."""
     return f"file/{app}/{sha256_of(content)}".encode(), content
 
 
 def encode_revision(revision: Revision) -> tuple[bytes, bytes]:
-    """Give key and value of a record that makes a revision live."""
-    schema = our_schema(_SCHEMA)
+    """Give key and value of a record that makes a revision live.
+
+    Where no timers ever stood still it has the form that workers of earlier releases can read.
+    """
+    schema = our_schema(_SCHEMA if revision.freezes else _EARLIER)
     out = io.BytesIO()
     out.write(schema.prefix)
     fastavro.schemaless_writer(out, schema.parsed, msgspec.to_builtins(revision))
@@ -103,7 +132,8 @@ class ProgramBoard:
             elif kind == "revision" and name.isdigit():
                 self.newest = max(self.newest, int(name))
                 with suppress(ValueError):  # of another version of the orchestrator: `latest` says so
-                    self.revisions[int(name)] = msgspec.convert(decode_ours(_SCHEMA, value), Revision)
+                    schema = _EARLIER if is_ours(_EARLIER, value) else _SCHEMA
+                    self.revisions[int(name)] = msgspec.convert(decode_ours(schema, value), Revision)
 
     @property
     def latest(self) -> Revision | None:

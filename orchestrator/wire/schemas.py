@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol, get_args
 
 import fastavro
 from fastavro.schema import SchemaParseException, UnknownType, fingerprint, to_parsing_canonical_form
+from msgspec import Struct
 
 from orchestrator import defaults
 from orchestrator.errors import InvalidTopology, UsageError
@@ -25,6 +26,7 @@ from orchestrator.names import CUSTOMER_ID, EVENT_ID, OCCURRED_AT, RESERVED_EVEN
 from orchestrator.wire import framing, shape
 from orchestrator.wire.evolution import incompatibilities
 from orchestrator.wire.normalise import epoch_ms, record_normaliser
+from orchestrator.wire.skimming import Skim, skimmer
 from orchestrator.wire.values import Convert, Names, conversion, field_type, resolve
 
 _RESERVED_TYPES: Final[Mapping[str, FieldType]] = {EVENT_ID: "string", CUSTOMER_ID: "string", OCCURRED_AT: "timestamp"}
@@ -76,6 +78,27 @@ class EventType:
         head = values.pop(EVENT_ID), values.pop(CUSTOMER_ID), values.pop(OCCURRED_AT)
         return *head, self._plain(values)
 
+    def skim(self, wanted: frozenset[str]) -> Skim | None:
+        """Give a decoder that reads these fields of the payload and no others, None where the whole is to be read."""
+        payload = {field["name"] for field in self.writer["fields"]}.difference(RESERVED_FIELDS)
+        if self.reader is not None or self._spread or payload <= wanted:
+            return None
+        try:
+            skim = skimmer(self.writer["fields"], shape.names_in(self.writer), wanted)
+        except SyntaxError:  # nested deeper than Python's blocks may be
+            return None
+        converts = tuple((name, convert) for name, convert in self._convert if name in wanted)
+        if not converts:
+            return skim
+
+        def converted(value: bytes, body: int) -> tuple[str, str, int, dict[str, Any], int]:
+            event_id, customer_id, occurred_at, values, end = skim(value, body)
+            for name, convert in converts:
+                values[name] = convert(values[name])
+            return event_id, customer_id, occurred_at, values, end
+
+        return converted
+
     def _plain(self, values: dict[str, Any]) -> dict[str, Any]:
         for name, convert in self._convert:
             values[name] = convert(values[name])
@@ -112,6 +135,18 @@ def instant(value: Any) -> int:
     if moment is None:
         raise BadEvent(["at: expected ISO 8601 text with a zone or integer milliseconds"])
     return moment
+
+
+class Unfit(Struct, frozen=True):
+    """What is wrong with a schema file, and where if the parser tells."""
+
+    path: Path
+    message: str
+    line: int = 1
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}"
 
 
 class SchemaSource(Protocol):
@@ -157,8 +192,16 @@ def load_schemas(directory: Path | None = None) -> SchemaSet:
     Reserved types that the directory lacks are taken from the shipped schemas. Raises UsageError where there is no such
     directory, InvalidTopology with every problem at once where a file is wrong.
     """
+    schemas, unfit = read_schemas(directory)
+    if unfit:
+        raise InvalidTopology("\n  ".join(["these schemas cannot be used:", *map(str, unfit)]))
+    return schemas
+
+
+def read_schemas(directory: Path | None = None) -> tuple[SchemaSet, list[Unfit]]:
+    """Read as `load_schemas` does, and give what is wrong beside what could be read. Raises UsageError for no such directory."""
     shipped = defaults.SCHEMAS / "events"
-    folder = shipped if directory is None else _events_folder(directory)
+    folder = shipped if directory is None else events_folder(directory)
     reader = _Reader()
     reader.read_folder(folder)
     if folder != shipped:
@@ -172,7 +215,8 @@ def load_catalog(directory: Path | None = None) -> Catalog:
     return load_schemas(directory).catalog()
 
 
-def _events_folder(directory: Path) -> Path:
+def events_folder(directory: Path) -> Path:
+    """Give the folder that has the events of a schema directory: its `events/`, else itself. Raises UsageError for none."""
     folder = directory / "events" if (directory / "events").is_dir() else directory
     if not folder.is_dir():
         raise UsageError("no such schema directory", where=str(directory), next_step="give --schemas one with .avsc files")
@@ -185,7 +229,7 @@ class _Reader:
     def __init__(self) -> None:
         self.current: dict[str, EventType] = {}
         self._older: list[tuple[Path, EventType]] = []
-        self._problems: list[str] = []
+        self._problems: list[Unfit] = []
 
     def read_folder(self, folder: Path) -> None:
         for path in sorted(folder.glob("*.avsc")):
@@ -198,12 +242,14 @@ class _Reader:
             schema: Any = fastavro.parse_schema(json.loads(path.read_text(encoding="utf-8")))
             found = faults(schema) or self._place(path, EventType(schema), is_current)
         except json.JSONDecodeError as error:
-            found = [f"not JSON: line {error.lineno}, column {error.colno}: {error.msg}"]
+            message = f"not JSON: line {error.lineno}, column {error.colno}: {error.msg}"
+            self._problems.append(Unfit(path, message, error.lineno, error.colno))
+            return
         except UnicodeDecodeError:
             found = ["not UTF-8 text"]
         except (SchemaParseException, UnknownType, ValueError, TypeError, KeyError, AttributeError) as error:
             found = [f"not an Avro schema: {type(error).__name__}: {error}"]
-        self._problems += [f"{path}: {each}" for each in found]
+        self._problems += [Unfit(path, each) for each in found]
 
     def _place(self, path: Path, event: EventType, is_current: bool) -> list[str]:
         if not is_current:
@@ -212,16 +258,14 @@ class _Reader:
         self.current[event.type] = event
         return [] if path.stem == event.type else [f"the file of event type {event.type!r} must be named {event.type}.avsc"]
 
-    def finish(self) -> SchemaSet:
+    def finish(self) -> tuple[SchemaSet, list[Unfit]]:
         versions = list(self.current.values())
         seen = {each.fingerprint: each.version for each in versions}
         for path, older in self._older:
-            self._problems += [f"{path}: {each}" for each in self._link(older, seen)]
+            self._problems += [Unfit(path, each) for each in self._link(older, seen)]
             seen[older.fingerprint] = older.version
             versions.append(older)
-        if self._problems:
-            raise InvalidTopology("\n  ".join(["these schemas cannot be used:", *self._problems]))
-        return SchemaSet(versions, self.current)
+        return SchemaSet(versions, self.current), self._problems
 
     def _link(self, older: EventType, seen: Mapping[bytes, str]) -> list[str]:
         current = self.current.get(older.type)

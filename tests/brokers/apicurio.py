@@ -18,6 +18,7 @@ from typing import Final, Self
 from tests.brokers.download import DOWNLOAD_TIMEOUT_S, KafkaUnavailable, cache, missing
 
 VERSION: Final = "2.6.13.Final"
+API: Final = "/apis/ccompat/v7"  # where it speaks as Confluent's registry does
 START_TIMEOUT_S: Final = 120.0
 
 
@@ -81,7 +82,7 @@ class Apicurio:
             [java, *options, "-jar", str(jar)], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         self._guard = subprocess.Popen(["/bin/sh", "-c", f"read -r _; kill -9 {self._process.pid}"], stdin=subprocess.PIPE)
-        self.url = f"http://127.0.0.1:{port}/apis/ccompat/v7"
+        self.url = f"http://127.0.0.1:{port}{API}"
         self._wait()
         return self
 

@@ -46,9 +46,11 @@ def create_topic(bootstrap: str, name: str, partitions: int, **config: str) -> N
 
 
 def fill(bootstrap: str, topic: str, records: Iterable[Mapping[str, object]], **settings: object) -> None:
-    """Produce records, given as the arguments of confluent_kafka's `produce`; raises if the broker refuses one."""
+    """Produce records in their order, given as the arguments of confluent_kafka's `produce`; raises if the broker refuses one."""
     refused: list[KafkaError] = []
-    producer = Producer({"bootstrap.servers": bootstrap, "partitioner": "murmur2_random", "linger.ms": 5, **settings})
+    # One that is not idempotent puts records in another order when it tries again.
+    own = {"partitioner": "murmur2_random", "linger.ms": 5, "enable.idempotence": True}
+    producer = Producer({"bootstrap.servers": bootstrap, **own, **settings})
 
     def delivered(error: KafkaError | None, _: object) -> None:
         if error is not None:

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from itertools import accumulate
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from orchestrator.engine.document import decode, encode
 from orchestrator.wire.gate import Message
 from orchestrator.wire.incidents import deadly_record, is_of_breaker
 from tests.checker.chain import Cycle, check_coverage, read_chain
@@ -19,18 +20,21 @@ from tests.checker.programs import Programs
 from tests.checker.replay import Replay
 from tests.checker.report import Report
 
+Stored = tuple[Message, bytes | None]  # a record of the changelog, and the document in it
+
 
 class Demands(Struct, frozen=True):
     """What holds of this run beyond the invariants of any.
 
     `is_over`: the workers have stopped, and everything was to be handled. `is_loaded`: all source records were there before the
     first worker was, so that nobody may take itself for caught up before their end. `fired_before`: no deadline before this
-    instant (ms UTC) may be left.
+    instant (ms UTC) may be left. `has_older_documents`: an older release wrote some, which are compared by what they say.
     """
 
     is_over: bool = True
     is_loaded: bool = False
     fired_before: int = 0
+    has_older_documents: bool = False
 
 
 OVER: Final = Demands()
@@ -82,7 +86,12 @@ def _judge_partition(
         found = [each for each in evidence.of(topic, number).records if not is_of_breaker(each.headers() or [])]
         same_list((topic, number), replay.expected[topic], found, report)
         report.counts["outputs"] += len(found)
-    _check_changelog((topics.changelog, number), replay, evidence.of(topics.changelog, number).records, report)
+    documents = [(each, each.value()) for each in evidence.of(topics.changelog, number).records]
+    if demands.has_older_documents:
+        documents = [(each, _as_of_older(stored)) for each, stored in documents]
+        for changes in replay.changes:
+            changes |= {key: _as_of_older(stored) for key, stored in changes.items()}
+    _check_changelog((topics.changelog, number), replay, documents, report)
     _check_group(evidence, sources, cycles, number, report)
     if demands.is_over:
         _check_end(evidence, topics, replay, number, report)
@@ -91,19 +100,26 @@ def _judge_partition(
     return Judged(cycles, replay)
 
 
+def _as_of_older(stored: bytes | None) -> bytes | None:
+    """Give a document without what an older release did not write into it and this one cannot make up."""
+    document = decode(stored)
+    document.instances = [structs.replace(instance, stood=-1) for instance in document.instances]
+    return encode(document)
+
+
 def _deadly(incidents: Sequence[Message]) -> set[tuple[str, int, int]]:
     """Give the records of which the incidents say that they ended processes: no replay may touch these."""
     return {found for message in incidents if (found := deadly_record(message.headers() or [])) is not None}
 
 
-def _check_changelog(place: Place, replay: Replay, found: Sequence[Message], report: Report) -> None:
+def _check_changelog(place: Place, replay: Replay, found: Sequence[Stored], report: Report) -> None:
     """The changelog is the documents that each cycle changed, cycle after cycle; within one they stand in any order."""
     topic, number = place
     report.counts["documents"] += len(found)
     ends = list(accumulate(len(changes) for changes in replay.changes))
     for cycle, (changes, end) in enumerate(zip(replay.changes, ends, strict=True), 1):
         part = found[end - len(changes) : end]
-        actual = {message.key(): message.value() for message in part}
+        actual = {message.key(): stored for message, stored in part}
         if actual != changes:
             offset, what = _first_stale(changes, part)
             report.differ(f"{topic}/{number}/{offset}", f"cycle {cycle}: {what}")
@@ -112,14 +128,14 @@ def _check_changelog(place: Place, replay: Replay, found: Sequence[Message], rep
         report.differ(f"{topic}/{number}", f"has {len(found)} documents, expected {ends[-1]}")
 
 
-def _first_stale(expected: Mapping[bytes, bytes | None], part: Sequence[Message]) -> tuple[int | str, str]:
-    for message in part:
+def _first_stale(expected: Mapping[bytes, bytes | None], part: Sequence[Stored]) -> tuple[int | str, str]:
+    for message, stored in part:
         key = message.key() or b""
         if key not in expected:
             return message.offset(), "a document that this cycle did not change"
-        if message.value() != expected[key]:
+        if stored != expected[key]:
             return message.offset(), "the document is not the engine's"
-    return part[0].offset() if part else "", f"{len(part)} documents, expected {len(expected)}"
+    return part[0][0].offset() if part else "", f"{len(part)} documents, expected {len(expected)}"
 
 
 def _check_group(evidence: Evidence, sources: Mapping[str, Any], cycles: Sequence[Cycle], number: int, report: Report) -> None:

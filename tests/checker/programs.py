@@ -7,10 +7,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from msgspec.structs import replace
 
 from orchestrator.engine.engine import SEMANTICS, Engine
+from orchestrator.engine.vicinity import NO_FREEZES, Freezes
 from orchestrator.language.model import Topology
 from orchestrator.operate.publishing.definitions import read_board
 from orchestrator.programs import load_program
@@ -27,6 +28,7 @@ class Program(Struct, frozen=True):
     gate: Gate
     topics: dict[str, str]
     paused: frozenset[str] = frozenset()
+    freezes: Freezes = NO_FREEZES
 
 
 class Programs(Struct, frozen=True):
@@ -54,13 +56,14 @@ def published_programs(
     found = {}
     for revision in board.revisions.values():
         each = load_program(board, revision, workspace.catalog)
-        found[each.name] = _program(replace(workspace, topology=each.topology), limits, each.paused)
+        made = _program(replace(workspace, topology=each.topology), limits)
+        found[each.name] = structs.replace(made, paused=each.paused, freezes=each.freezes)
     return found
 
 
-def _program(workspace: Workspace, limits: GateLimits, paused: frozenset[str] = frozenset()) -> Program:
+def _program(workspace: Workspace, limits: GateLimits) -> Program:
     topology = workspace.topology
     engine = Engine(topology, share=Fraction(1, topology.streams.partitions))
-    gate = Gate(load_schemas(workspace.schemas), topology.streams, engine.hears, limits)
+    gate = Gate(load_schemas(workspace.schemas), topology.streams, engine.hears, limits, reads=engine.reads)
     topics = {name: channel.topic for name, channel in topology.policy.channels.items()}
-    return Program(topology, engine, gate, topics, paused)
+    return Program(topology, engine, gate, topics)

@@ -28,7 +28,10 @@ PROGRAMS: Final = Programs(
     TOPOLOGY,
     {
         "digest": Program(
-            TOPOLOGY, ENGINE, Gate(SCHEMAS, STREAMS, ENGINE.hears), {n: c.topic for n, c in TOPOLOGY.policy.channels.items()}
+            TOPOLOGY,
+            ENGINE,
+            Gate(SCHEMAS, STREAMS, ENGINE.hears, reads=ENGINE.reads),
+            {n: c.topic for n, c in TOPOLOGY.policy.channels.items()},
         )
     },
 )

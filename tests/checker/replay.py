@@ -75,7 +75,7 @@ class Replay:
     def cycle(self, record: JournalRecord, program: Program, at: int) -> None:
         """Do what a journal record says that was done. `at`: when it was produced, after all that the cycle did, ms UTC."""
         self._record, self._program, self._at = record, program, at
-        self.state.paused = program.paused
+        self.state.paused, self.state.freezes = program.paused, program.freezes
         self._written = dict.fromkeys(self._written, 0)
         app = program.topology.streams.app
         self._app = app

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Iterator
 
 from orchestrator.engine.engine import NEVER, Customer, next_due
-from orchestrator.engine.vicinity import NOTE
+from orchestrator.engine.vicinity import NO_FREEZES, NOTE, Freezes
 from orchestrator.wire.partitioning import partition_for
 
 
@@ -16,6 +16,7 @@ class State:
     def __init__(self, number: int, partitions: int) -> None:
         self.number = number
         self.paused: frozenset[str] = frozenset()
+        self.freezes: Freezes = NO_FREEZES
         self.documents: dict[str, bytes] = {}
         self.lent: dict[str, bytes | None] = {}  # who was asked for in the handling at hand, as before it
         self._partitions = partitions

@@ -64,7 +64,7 @@ class WorkerProcess:
         return self._process.wait(timeout_s)
 
     def tail(self) -> str:
-        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-25:])
+        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-80:])
 
     def end(self) -> None:
         if self._process.poll() is None:
@@ -209,6 +209,8 @@ class Stage:
         """What the stores of a worker that has stopped hold."""
         found: dict[bytes, bytes] = {}
         for path in (self.state_of(name) / "partitions").iterdir():
+            if not path.name.isdecimal():
+                continue  # one that was moved aside
             database = Rdict(str(path), Options(raw_mode=True))
             found |= {key[1:]: value for key, value in database.items(from_key=b"d") if key.startswith(b"d")}
             database.close()

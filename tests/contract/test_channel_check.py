@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from tests.brokers import Broker, unique
+from tests.contract.playing import played
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "examples" / "channel_service.py").read_text()
@@ -47,16 +46,10 @@ def faults(folder: Path, broker: Broker, mistake: str) -> set[str]:
     with (folder / f"{service.stem}.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, str(service), *arguments], stdout=log, stderr=log)
     try:
-        check = ["channel", "check", "--actions-topic", actions, "--outcomes-topic", outcomes, "--wait", "20", "--json"]
-        where = ["--bootstrap-server", broker.bootstrap, "--topologies", str(ROOT / "topologies")]
-        done = subprocess.run([sys.executable, "-m", "orchestrator", *check, *where], capture_output=True, text=True, check=False)
+        return played(broker, actions, outcomes)
     finally:
         process.kill()
         process.wait(30)
-    verdicts: list[dict[str, Any]] = json.loads(done.stdout)
-    found = {each["name"] for each in verdicts if each["fault"]}
-    assert done.returncode == (1 if found else 0), done.stderr
-    return found
 
 
 def test_the_example_passes_and_each_mistake_is_found(kafka: Broker, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from orchestrator.names import ExitCode
 from orchestrator.operate.demo.events import EventLine
+from orchestrator.stream.failpoints import VARIABLE, Action, Failpoint
+from orchestrator.wire.exports import decode_export
 from orchestrator.wire.ours import decode_ours
 from orchestrator.wire.partitioning import partition_for
 from tests.contract.conftest import MakeStage
@@ -87,4 +89,39 @@ def test_f1_f2_what_is_kept_is_exported_and_erased_with_a_receipt(
     assert shell.do("erase", "nobody-knows")["receipt"]["tombstones"] == {}
     assert worker.stop() == 0
     assert set(stage.changelog_documents()) == {b"bob"} == set(stage.stored_documents("w0"))
+    assert_exactly_once(stage)
+
+
+def test_f2_who_asks_by_an_event_is_answered_once_though_the_worker_is_killed(
+    stage_on_kafka: MakeStage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stage = make(stage_on_kafka, 2)
+    shell, streams = Shell(stage, capsys), stage.topology.streams
+    killed = stage.worker("w0", **{VARIABLE: f"{Failpoint.HALF_PRODUCED}:2={Action.KILL}"})
+    sign_up(stage, ANN, "bob")
+    stage.wait_until("the first cycle is over", lambda: bool(stage.journal()))
+    stage.produce([_event(ANN, "profile.updated", fields={"city": "Perth"})])
+    stage.produce([_event(ANN, "privacy.export_requested", request_id="r-1"), _event("cy", "privacy.export_requested")])
+    killed.wait(60)
+    worker = stage.worker()
+    stage.wait_until("both are answered", lambda: len(stage.rows(streams.exports)) == 2)
+
+    answers = {row.key: (row.partition, decode_export(row.value or b"")) for row in stage.rows(streams.exports)}
+    partition, answer = answers[ANN.encode()]
+    assert (partition, answer["customer"], answer["request_id"]) == (HERE, ANN, "r-1")
+    kept = answer["document"]["kept"][ANN]
+    assert kept["profile"]["city"]["value"] == "Perth"
+    assert [each["journey"] for each in kept["instances"]] == [each.id for each in stage.topology.journeys]
+    assert answers[b"cy"][1]["document"]["kept"] == {"cy": {"event_ids_known": 1}}, "so that a repeat is known"
+    said = [one["detail"] for each in stage.handlings() for one in each["decisions"] if one["kind"] == "exported"]
+    assert sorted(each.get("request_id", "") for each in said) == ["", "r-1"]
+
+    exported = shell.json("export", ANN, "--reason", "ticket 1", "--by", "olga", "--wait", "120")
+    (told,) = exported["document"]["topics"][streams.exports]["records"]
+    assert told["document"] == answer["document"]
+    (left,) = [each for each in shell.json("erase", ANN)["left"] if each["topic"] == streams.exports]
+    assert left["stays"] == "7 days"
+    assert worker.stop() == 0
+    replayed = shell.json("replay", "--out", str(tmp_path / "replayed"))
+    assert (replayed["compared"]["export"], sum(replayed["differences"].values())) == (2, 0)
     assert_exactly_once(stage)

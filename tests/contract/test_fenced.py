@@ -6,12 +6,13 @@ import signal
 from pathlib import Path
 from typing import Final
 
+import pytest
 from confluent_kafka import IsolationLevel, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from orchestrator import kafka
 from orchestrator.operate.demo.events import EventLine
-from orchestrator.stream.fencing import holder_in_group
+from orchestrator.stream.holder import holder_in_group
 from tests.contract.cdnow import assert_as_the_oracle_says, some_purchases, wait_for_all
 from tests.contract.conftest import MakeStage
 from tests.contract.stage import Stage, WorkerProcess
@@ -69,6 +70,7 @@ def _after(worker: WorkerProcess, word: str) -> str:
     return worker.log.read_text().partition(word)[2]
 
 
+@pytest.mark.long
 def test_i3_t6_a_worker_stopped_past_its_time_outs_goes_on_unless_its_name_is_taken(stage_on_kafka: MakeStage) -> None:
     """Three at a time, for the waiting is long: one alone, one with another worker beside it, one whose name a second took."""
     alone, beside, taken = (Stopped(stage_on_kafka(partitions=2)) for _ in range(3))

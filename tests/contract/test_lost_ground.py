@@ -126,6 +126,7 @@ def guarded(kafka_from_maven: None) -> Iterator[KafkaBroker]:
     broker.remove()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("topic", "operation"),
     [

@@ -53,6 +53,7 @@ def test_a4_an_operator_acts_on_one_customer(stage_on_kafka: MakeStage, capsys: 
     assert "ORC-020" in shell.err and "it stands" in shell.err
 
 
+@pytest.mark.long
 def test_i3_a4_kill_9_between_a_request_and_its_handling_and_it_is_done_once(stage_on_kafka: MakeStage) -> None:
     stage = make(stage_on_kafka, 4)
     customers = [f"c{n}" for n in range(12)]

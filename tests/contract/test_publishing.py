@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import signal
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -67,6 +68,7 @@ def _handled(stage: Stage, count: int) -> None:
     stage.wait_until(f"{count} records are handled", lambda: stage.handled_records() >= count)
 
 
+@pytest.mark.long
 def test_v1_v2_v4_three_workers_take_a_version_while_they_run_and_one_leaves(
     stage_on_kafka: MakeStage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -117,6 +119,7 @@ def test_v1_v2_v4_three_workers_take_a_version_while_they_run_and_one_leaves(
     assert_exactly_once(stage, earlier=[before])
 
 
+@pytest.mark.long
 def test_v5_v6_pause_resume_and_roll_back_with_nothing_lost(
     stage_on_kafka: MakeStage, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -163,5 +166,111 @@ def test_v5_v6_pause_resume_and_roll_back_with_nothing_lost(
     assert {name: version for name, (version, _) in sent.items()} == {"ann": 2, "bob": 2, "cem": 2, "dan": 1, "eve": 2}
     assert_exactly_once(stage, earlier=[before])
 
+    replayed = ("replay", "--earlier", str(before), "--out", str(tmp_path / "replayed"), "--jobs", "1")
+    assert shell.run(*replayed) == ExitCode.OK, shell.out + shell.err
+
+
+GROUPS = """
+journey: greeting
+version: 1
+owner: tests
+purpose: service
+entry: {on: purchase.made}
+start: s
+states:
+  s:
+    steps:
+      - id: which
+        split:
+          - {when: event.quantity == 1, go: a}
+          - {when: event.quantity == 2, go: b}
+          - {when: event.quantity == 3, go: c}
+          - {else: d}
+  a: {steps: [{id: wait-a, hold_until: [{on: auth.login, go: heard}], timeout: 3d}, {id: stop-a, end: {}}]}
+  b: {steps: [{id: wait-b, hold_until: [{on: auth.login, go: heard}], timeout: 3d}, {id: stop-b, end: {}}]}
+  c: {steps: [{id: wait-c, hold_until: [{on: auth.login, go: heard}], timeout: 3d}, {id: stop-c, end: {}}]}
+  d: {steps: [{id: wait-d, hold_until: [{on: auth.login, go: heard}], timeout: 3d}, {id: stop-d, end: {}}]}
+  heard: {steps: [{id: mail, send: {channel: email, template: first, urgent: true}}, {id: stop, end: {outcome: greeted}}]}
+"""
+HEIR = """
+journey: greeting
+version: 2
+owner: tests
+purpose: service
+entry: {on: purchase.made}
+inherits:
+  - {version: 1, step: wait-a, policy: move_to, to: brief}
+  - {version: 1, step: wait-b, policy: restart}
+  - {version: 1, step: wait-c, policy: exit}
+  - {version: 1, step: wait-d, policy: stay}
+start: s
+states:
+  s:
+    steps:
+      - {id: mail, send: {channel: email, template: second, urgent: true}}
+      - {id: brief, hold_until: [{on: auth.login}], timeout: 1s}
+      - {id: late, send: {channel: email, template: late, urgent: true}}
+      - {id: stop, end: {}}
+"""
+
+
+@pytest.mark.long
+def test_v2_v3_who_stands_on_changed_steps_is_moved_restarted_or_ended_though_a_worker_dies(
+    stage_on_kafka: MakeStage, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    stage = stage_on_kafka(journeys=(), partitions=4, own={"policy.yaml": POLICY, "journeys/greeting.yaml": GROUPS})
+    before = shutil.copytree(stage.topologies, tmp_path / "before")
+    shell = Shell(stage, capsys)
+    workers = [stage.worker(f"w{n}") for n in range(2)]
+    groups = {name: [f"{name}{n}" for n in range(20)] for name in "abcd"}
+    stage.produce(
+        [
+            EventLine(now_ms(), each, "purchase.made", f"p-{each}", {"quantity": number, "price": 9.5})
+            for number, name in enumerate(groups, 1)
+            for each in groups[name]
+        ]
+    )
+    _handled(stage, 80)
+    shell.json("apply", "--execute", *DO)
+    _rewrite(stage, HEIR)
+    plan = shell.json("plan")
+    (change,) = plan["journeys"]
+    assert plan["taken_over"] == 60
+    told = {each["step"]: (each["instances"], each["policy"], each["to"]) for each in change["changes"] if "wait" in each["step"]}
+    assert told == {
+        "wait-a": (20, "move_to", "brief"), "wait-b": (20, "restart", ""), "wait-c": (20, "exit", ""), "wait-d": (20, "stay", ""),
+    }  # fmt: skip
+
+    assert sum(each["instances"] for each in change["changes"]) == 80, "each counts once"
+
+    # The worker dies while the others are being taken over; the one that is left goes on with its partitions.
+    killed_after: list[int] = []
+
+    def kill() -> None:
+        stage.wait_until("some are taken over", lambda: len(stage.actions()) >= 5)
+        workers[0].send(signal.SIGKILL)
+        killed_after.append(len(stage.actions()))
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    done = shell.json("apply", "--execute", "--rate", "6", *DO)
+    assert (done["executed"], done["customers"]) == (True, 60)
+    killer.join()
+    assert killed_after and killed_after[0] < 60
+    stage.wait_until("everybody is written to", lambda: len(stage.actions()) == 60)
+    assert shell.json("plan")["taken_over"] == 0
+    assert shell.run("apply", "--execute", *DO) == ExitCode.OK and "No changes" in shell.out + shell.err, "it can be asked again"
+    stage.produce(_logins([*groups["c"], *groups["d"]]))
+    stage.wait_until("who stayed is greeted", lambda: len(stage.actions()) == 80)
+
+    workers.append(stage.worker("w0"))
+    stage.wait_until("w0 is back", lambda: "worker_ready" in workers[-1].log.read_text())
+    assert [worker.stop() for worker in workers if worker.exit_code is None] == [0, 0]
+    sent: dict[str, list[tuple[int, str]]] = {}
+    for each in stage.actions():
+        sent.setdefault(each["customer"], []).append((each["version"], each["template"]))
+    wanted = {"a": [(2, "late")], "b": [(2, "second"), (2, "late")], "d": [(1, "first")]}
+    assert sent == {each: wanted[name] for name in wanted for each in groups[name]}, "and nobody of c"
+    assert_exactly_once(stage, earlier=[before])
     replayed = ("replay", "--earlier", str(before), "--out", str(tmp_path / "replayed"), "--jobs", "1")
     assert shell.run(*replayed) == ExitCode.OK, shell.out + shell.err

@@ -170,3 +170,75 @@ def test_r1_a_folder_with_other_work_is_left_alone(tormented: Stage, tmp_path: P
     status, _, said = _replay(tormented, tmp_path)
     assert (status, "ORC-042" in said) == (4, True), said
     assert (tmp_path / "mine").read_text() == "precious"
+
+
+def test_r1_what_a_replay_gives_goes_to_a_topic_of_its_own_once_though_interrupted(tormented: Stage, tmp_path: Path) -> None:
+    topic = f"{tormented.topology.streams.app}-replayed"
+    more = ("--to-topic", topic, "--jobs", "1")
+    out = tmp_path / "out"
+    process = subprocess.Popen(_command(tormented, out, *more), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while process.poll() is None and not _size(out) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=120)
+    status, told, said = _replay(tormented, out, *more)
+    assert status == 0, said
+    rows = tormented.rows(topic)
+    assert len(rows) == sum(told["compared"].values())
+
+    def meant(name: str) -> list[Any]:
+        return [
+            (row.partition, row.key, row.value)
+            for row in rows
+            if (name.encode()) == dict(row.headers)["orchestrator.replay.topic"]
+        ]
+
+    streams = tormented.topology.streams
+    for name in (streams.transitions, streams.incidents, tormented.topology.policy.channels["email"].topic):
+        assert meant(name) == [(row.partition, row.key, row.value) for row in tormented.rows(name)], name
+
+    status, _, said = _replay(tormented, tmp_path / "other", *more)
+    assert (status, "ORC-042" in said) == (4, True), said
+    status, _, said = _replay(tormented, tmp_path / "own", "--to-topic", tormented.topology.streams.transitions)
+    assert (status, "ORC-001" in said) == (2, True), said
+
+
+@pytest.fixture
+def in_two_parts(kafka: Broker, tmp_path: Path) -> Iterator[Stage]:
+    """A worker had handled half of the events before the others came."""
+    stage, lines, records = Stage(kafka, tmp_path / "stage"), list(some_purchases(ONE_IN)), 0
+    try:
+        worker = stage.worker()
+        for part in (lines[: len(lines) // 2], lines[len(lines) // 2 :]):
+            records += stage.produce(part)
+            wait_for_all(stage, records)
+        assert worker.stop() == 0
+        yield stage
+    finally:
+        stage.close()
+
+
+def test_r1_a_replay_begins_with_the_nearest_snapshot_and_gives_the_same(in_two_parts: Stage, tmp_path: Path) -> None:
+    stage, kept = in_two_parts, ("--snapshots", str(tmp_path / "snapshots"))
+    runs = [run for record, _ in stage.journal() if record.partition == 1 for run in record.runs if run.topic == stage.events]
+    window = ("--topic", f"{stage.events}:1", "--from-offset", str(runs[-1].first))
+    _, whole, _ = _replay(stage, tmp_path / "without", *window)
+    status, told, said = _replay(stage, tmp_path / "first", *window, *kept)
+    assert (status, told["cycles"]) == (0, whole["cycles"]), said
+    status, again, said = _replay(stage, tmp_path / "second", *window, *kept)
+    assert status == 0, said
+    assert again["records"] < told["records"] == whole["records"]
+    assert (again["cycles"], again["compared"]) == (told["cycles"], told["compared"])
+    assert _written(tmp_path / "second") == _written(tmp_path / "without")
+
+    draft = str(_changed_topologies(stage, tmp_path / "draft", "60d", "30d"))
+    earlier = ("--topic", f"{stage.events}:1", "--from-offset", "0")
+    _, from_start, _ = _replay(stage, tmp_path / "start", *earlier, *kept, "--topologies", draft, "--any-program")
+    assert from_start["records"] == told["records"], "no snapshot is from before the window"
+
+    (snapshot, *_) = sorted((tmp_path / "snapshots").rglob("*.snapshot"))
+    assert snapshot.stat().st_mode & 0o077 == 0
+    snapshot.write_bytes(b"damaged")
+    status, _, said = _replay(stage, tmp_path / "third", *window, *kept)
+    assert status == 0, said

@@ -7,6 +7,7 @@ import io
 import json
 import re
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ import pytest
 from confluent_kafka import Producer
 
 from orchestrator.cli import run
+from orchestrator.operate.produce import Encoder
 from orchestrator.operate.sight.owners import group_of
 from orchestrator.wire.lines import EventLine
 from orchestrator.wire.partitioning import partition_for
+from orchestrator.wire.schemas import load_schemas
 from tests.contract.conftest import MakeStage
 from tests.contract.stage import Stage
 from tests.contract.test_http import READ, REVEAL, ask, seen, with_http
+from tests.observe.collector import Collector, attributes, collector
+from tests.wire.test_traces import GOOD, PARENT, TRACE
 
 PARTITIONS = 6
 MARK = "xyzzy"  # in every value of a customer: it must never be seen where it was not asked for
@@ -75,11 +80,12 @@ def _events(now: int) -> list[EventLine]:
 
 
 class Fleet:
-    """Three workers with an HTTP side, and the commands that look at them."""
+    """Three workers with an HTTP side that export traces, and the commands that look at them."""
 
-    def __init__(self, stage: Stage, folder: Path) -> None:
-        self.stage, self.folder = stage, folder
-        self.workers = {name: stage.worker(name, **with_http(folder)) for name in ("w0", "w1", "w2")}
+    def __init__(self, stage: Stage, folder: Path, traces: Collector) -> None:
+        self.stage, self.folder, self.traces = stage, folder, traces
+        told = {"ORCHESTRATOR_TRACES_ENDPOINT": traces.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "200"}
+        self.workers = {name: stage.worker(name, **with_http(folder), **told) for name in ("w0", "w1", "w2")}
         for name, token in (("read", READ), ("reveal", REVEAL)):
             (folder / name).write_text(f"{token}\n")
         self.said: list[str] = []  # by commands that were not asked to reveal
@@ -111,33 +117,66 @@ class Fleet:
 
 
 @pytest.fixture
-def fleet(stage_on_kafka: MakeStage, tmp_path: Path) -> Fleet:
+def fleet(stage_on_kafka: MakeStage, tmp_path: Path) -> Iterator[Fleet]:
     stage = stage_on_kafka(journeys=(), partitions=PARTITIONS, own={"journeys/big-spender.yaml": BIG_SPENDER})
-    made = Fleet(stage, tmp_path)
-    addresses = [seen(worker, stage) for worker in made.workers.values()]
-    stage.wait_until("all are ready", lambda: all(ask(a, "/health/ready")[0] == 200 for a in addresses))
-    return made
+    with collector() as traces:
+        made = Fleet(stage, tmp_path, traces)
+        addresses = [seen(worker, stage) for worker in made.workers.values()]
+        stage.wait_until("all are ready", lambda: all(ask(a, "/health/ready")[0] == 200 for a in addresses))
+        yield made
 
 
 def _spoil(stage: Stage) -> int:
     """Records that are none, with a customer's words in all their parts."""
     client = Producer({"bootstrap.servers": stage.broker.bootstrap})
     for value in (f"{MARK} not avro".encode(), b"\xc3\x01" + MARK.encode() * 4, MARK.encode(), None):
-        client.produce(stage.events, value, ANN.encode(), 0, headers={MARK: MARK.encode()})
+        client.produce(stage.events, value, ANN.encode(), 0, headers={MARK: MARK.encode(), "traceparent": GOOD})
     client.flush(30)
     return 4
 
 
 def test_why_inspect_and_status_on_three_workers_one_of_which_dies(fleet: Fleet) -> None:
     stage, now = fleet.stage, int(time.time() * 1000)
-    records = stage.produce(_events(now)) + _spoil(stage)
+    records = _produce_traced(stage, _events(now)) + _spoil(stage)
     stage.wait_until("all is handled", lambda: stage.handled_records() == records)
+    _traces_go_on(fleet)
     _why_it_was(fleet, now)
     _what_is_known(fleet)
     _how_things_stand(fleet)
     _while_an_owner_dies(fleet)
     _the_books(fleet)
     _nothing_was_let_out(fleet)
+
+
+def _produce_traced(stage: Stage, lines: list[EventLine]) -> int:
+    """Each event in a trace of its own: its number and one."""
+    producer, encoder = stage.producer(), Encoder(load_schemas(), stage.topology.streams)
+    for number, line in enumerate(lines, 1):
+        topic, value = encoder.encode(line)
+        trace = f"00-{number:032x}-{PARENT}-01".encode()
+        producer.send_raw(topic, line.customer.encode(), value, line.at, [("traceparent", trace), ("tracestate", b"k=v")])
+    producer.close()
+    return len(lines)
+
+
+def _traces_go_on(fleet: Fleet) -> None:
+    """From the event's header over the spans to the action's header, and into no other trace."""
+    stage, traces = fleet.stage, fleet.traces
+    (row,) = stage.rows(stage.topology.policy.channels["email"].topic)
+    told = dict(row.headers or [])
+    _, trace, span, _ = (told["traceparent"] or b"").decode().split("-")
+    assert told["tracestate"] == b"k=v"
+    stage.wait_until("the action's span is there", lambda: span in {each.span_id.hex() for each in traces.spans()})
+    found = {each.span_id.hex(): each for each in traces.spans() if each.trace_id.hex() == trace}
+    sent = found[span]
+    handled = found[sent.parent_span_id.hex()]
+    assert handled.parent_span_id.hex() == PARENT
+    assert attributes(sent)["messaging.message.id"] == (told["ce_id"] or b"").decode()
+    assert attributes(handled)["orchestrator.event.type"] == "purchase.made"
+    assert (attributes(sent)["orchestrator.journey"], attributes(sent)["orchestrator.step"]) == ("big-spender", "thanks")
+    assert len(found) == 2
+    failures = {each.status.message for each in traces.spans() if each.trace_id.hex() == TRACE}
+    assert failures == {"not_avro", "unknown_schema", "no_value"}, "what is refused is seen, too"
 
 
 def _why_it_was(fleet: Fleet, now: int) -> None:
@@ -270,10 +309,12 @@ def _partition(customer: str) -> int:
 
 
 def _nothing_was_let_out(fleet: Fleet) -> None:
-    """Logs, metrics, error messages and answers of a whole run: nothing of any customer, as nothing was asked to be revealed."""
+    """Logs, metrics, spans, messages and answers of a whole run: nothing of any customer, as nothing was asked to be revealed."""
     alive = [worker for worker in fleet.workers.values() if worker.exit_code is None]
     pages = [ask(seen(worker, fleet.stage), path, READ)[1] for worker in alive for path in ("/metrics", "/status", "/overdue")]
     logs = [worker.log.read_text() for worker in fleet.workers.values()]
-    for text in (*logs, *map(str, pages), *fleet.said):
+    spans = [repr(body) for body in fleet.traces.requests]
+    assert spans
+    for text in (*logs, *map(str, pages), *fleet.said, *spans):
         assert MARK not in text
         assert "777.25" not in text

@@ -40,6 +40,8 @@ def expressions() -> Iterator[tuple[str, str]]:
     for path in (CHART / "files/dashboards").glob("*.json"):
         for panel in json.loads(path.read_text())["panels"]:
             yield from ((f"{path.name}: {panel['title']}", target["expr"]) for target in panel.get("targets", ()))
+    (questions,) = re.findall(r"^```promql\n(.*?)^```", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE | re.DOTALL)
+    yield from (("docs/metrics.md", line) for line in questions.splitlines() if not line.startswith("#"))
 
 
 def test_alerts_and_dashboards_name_metrics_and_labels_that_there_are() -> None:

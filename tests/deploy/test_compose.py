@@ -15,6 +15,8 @@ from ruamel.yaml import YAML
 from orchestrator.cli import build
 from orchestrator.operate.wiring import load_wiring
 from orchestrator.settings import Settings
+from tests.brokers.apicurio import API
+from tests.brokers.apicurio import VERSION as APICURIO_VERSION
 from tests.brokers.download import KAFKA_VERSION
 from tests.deploy.container import Image
 from tests.house.tree import ROOT
@@ -64,6 +66,18 @@ def test_settings_and_commands_are_those_that_there_are(monkeypatch: pytest.Monk
         if "entrypoint" not in each:
             (first, *_) = each.get("command", Image.read().command)
             assert first in commands, name
+
+
+def test_workers_ask_the_registry_that_is_there_and_is_the_one_that_is_tested(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = SERVICES["registry"]
+    assert registry["image"] == f"apicurio/apicurio-registry-mem:{APICURIO_VERSION}"
+    (port,) = (each.rpartition(":")[2] for each in registry["ports"])
+    for name in OURS.keys() & {"worker-1", "worker-2"}:
+        assert SERVICES[name]["depends_on"]["registry"] == {"condition": "service_healthy"}
+        with monkeypatch.context() as patch:
+            for variable, value in SERVICES[name]["environment"].items():
+                patch.setenv(variable, str(value))
+            assert Settings.load().registry == {"url": f"http://registry:{port}{API}"}
 
 
 def test_the_channels_of_the_demo_read_every_action_topic() -> None:

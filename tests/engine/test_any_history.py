@@ -17,7 +17,7 @@ from orchestrator.engine.record import Record
 from orchestrator.simulate import Simulation
 from tests.engine.auditor import Auditor
 from tests.engine.workspace import DAY, HOUR, JOURNEYS, NOWHERE, POLICY
-from tests.engine.world import START, topology
+from tests.engine.world import START, topology, what_is_read
 
 ENGINE = Engine(topology(*JOURNEYS, policy=POLICY))
 CUSTOMERS = ("ann", "bob", "cy")
@@ -118,11 +118,14 @@ class History(RuleBasedStateMachine):
             assert self._again(kept, end) == _by_customer(self.out, kept)
 
     def _again(self, kept: frozenset[str], end: int) -> dict[str, bytes]:
-        """Run the records of these customers anew, from stored bytes before each; the others' records only move the clock."""
+        """Run the records of these customers anew, from stored bytes before each, with no more of them than is read.
+
+        The others' records only move the clock.
+        """
         simulation, out = Simulation(ENGINE), list[Handling]()
         simulation.clock = START
         for record in self.records:
-            out += simulation.feed(record) if record.customer in kept else simulation.advance(record.time)
+            out += simulation.feed(what_is_read(ENGINE, record)) if record.customer in kept else simulation.advance(record.time)
             for customer in simulation.customers.values():
                 customer.document = None
         out += simulation.run_until(end)

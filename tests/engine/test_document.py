@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 
 from orchestrator.engine import dedupe
 from orchestrator.engine.contact import LATE_MS
-from orchestrator.engine.document import FORMAT, NEVER, Consent, Document, Instance, Marker, decode, encode, next_due
+from orchestrator.engine.document import (
+    FORMAT,
+    HEAD,
+    NEVER,
+    Consent,
+    Document,
+    Instance,
+    Marker,
+    decode,
+    encode,
+    next_due,
+    with_seen,
+)
 from orchestrator.engine.engine import Customer, Engine
 from orchestrator.engine.identity import event_hash
 from orchestrator.language.model import EventDedupe
@@ -53,6 +65,33 @@ def test_documents_round_trip_and_show_their_next_deadline_undecoded(document: D
     assert encode(decode(stored)) == stored
     dues = [due for one in document.instances for due in (one.due, one.expires) if due]
     assert next_due(stored) == int.from_bytes(stored[1:9], "big") == min(dues, default=NEVER)
+
+
+@given(documents, st.binary(max_size=70_000) | st.integers(0, 300).map(bytes))
+def test_another_memory_of_ids_is_put_into_a_stored_document_as_if_it_were_encoded_anew(document: Document, seen: bytes) -> None:
+    stored = encode(document)
+    if stored is None:
+        return
+    document.seen = seen
+    anew = with_seen(stored, seen)
+    if len(seen) > 0xFFFF:
+        assert anew is None
+        return
+    assert anew is not None
+    assert decode(anew) == document
+    assert document.is_empty or anew == encode(document), "the engine forgets an empty document, and never empties a memory"
+
+
+def test_a_document_of_an_older_form_is_encoded_anew() -> None:
+    import msgspec
+
+    older = HEAD.pack(FORMAT, NEVER) + msgspec.msgpack.encode([b"seen", [], {}])
+    assert with_seen(older, b"other") is None
+    customer = Customer("c", older)
+    document = customer.open()
+    document.seen = b"other"
+    customer.keep_seen(document)
+    assert customer.stored == encode(document)
 
 
 def test_an_older_document_without_the_last_fields_is_read() -> None:

@@ -90,8 +90,8 @@ def test_f1_the_receipt_names_the_record_the_stores_and_the_topics_and_nothing_p
         "cancels_asked": "1",
         "other_ids": "0",
         "erased_from": "journeys-customers-changelog (tombstone), the local store of the partition",
-        "left_to_retention": "actions.email, actions.sms, journeys-operations, journeys.incidents, journeys.outcomes, "
-        "journeys.transitions",
+        "left_to_retention": "actions.email, actions.sms, journeys-audit, journeys-exports, journeys-operations, "
+        "journeys.incidents, journeys.outcomes, journeys.transitions",
     }
 
 

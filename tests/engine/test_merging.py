@@ -10,6 +10,7 @@ import pytest
 from orchestrator.engine.customer import Customer
 from orchestrator.engine.engine import NEVER, Engine, next_due
 from orchestrator.engine.record import Record
+from orchestrator.engine.vicinity import NO_FREEZES
 from tests.engine import test_addresses as addresses
 from tests.engine.sending import CHANNELS, emitted, mail, policy, told
 from tests.engine.world import AGAIN, START, World, journey_of, topology
@@ -99,6 +100,7 @@ def test_m1_t3_timers_of_into_that_are_due_fire_before_the_merge() -> None:
 
     class Near:
         paused: frozenset[str] = frozenset()
+        freezes = NO_FREEZES
 
         def customer(self, customer_id: str) -> Customer | None:
             return people.get(customer_id)

@@ -213,10 +213,3 @@ def test_a38_an_exit_still_acts_on_a_parked_instance_and_it_counts_as_active() -
     assert [decision.reason for decision in world.decisions("entry_refused")] == ["already_active"]
     world.event("stop", "2s")
     assert world.document().instances == []
-
-
-def test_an_export_that_is_asked_for_is_counted_and_changes_nothing() -> None:
-    world = World(PROFILE_MAIL)
-    world.event("privacy.export_requested", "0s", id="")
-    assert world.count("exports_unanswered") == 1
-    assert world.customer().stored is None

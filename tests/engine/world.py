@@ -5,14 +5,17 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
+from msgspec.structs import replace
+
 from orchestrator.engine.document import Document, decode
-from orchestrator.engine.engine import Customer
+from orchestrator.engine.engine import Customer, Engine
 from orchestrator.engine.handling import Action, Decision, Handling, Incident
 from orchestrator.engine.record import Record
 from orchestrator.engine.verbs import TABLE
 from orchestrator.language.durations import parse_duration
 from orchestrator.language.loading import Source, SourceKind, load
 from orchestrator.language.model import Topology
+from orchestrator.names import OCCURRED_AT
 from orchestrator.simulate import Simulation
 
 START = 1_767_571_200_000  # 2026-01-05T00:00:00Z
@@ -70,6 +73,15 @@ def topology(*journeys: str, policy: str = POLICY, earlier: tuple[str, ...] = ()
     return loaded.topology
 
 
+def what_is_read(engine: Engine, record: Record) -> Record:
+    """Give what a worker decodes of a record."""
+    fields = engine.reads(record.type)
+    if fields is None:
+        return record
+    payload = {name: value for name, value in record.payload.items() if name in fields}
+    return replace(record, payload=payload, occurred_at=record.occurred_at if OCCURRED_AT in fields else 0)
+
+
 def offset_ms(at: str | int) -> int:
     """Read "3d", "3d+1ms", "-1h" or milliseconds as an offset."""
     if isinstance(at, int):
@@ -108,8 +120,8 @@ class World:
     def until(self, at: str | int) -> list[Handling]:
         return self._keep(self.simulation.run_until(START + offset_ms(at)))
 
-    def pause(self, journey: str, at: str | int) -> list[Handling]:
-        return self._keep(self.simulation.pause(journey, START + offset_ms(at)))
+    def pause(self, journey: str, at: str | int, *, freezes: bool = False) -> list[Handling]:
+        return self._keep(self.simulation.pause(journey, START + offset_ms(at), freezes=freezes))
 
     def resume(self, journey: str, at: str | int) -> list[Handling]:
         return self._keep(self.simulation.resume(journey, START + offset_ms(at)))

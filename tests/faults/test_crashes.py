@@ -74,6 +74,7 @@ def test_i3_t6_a_worker_that_dies_at_any_point_goes_on_when_it_is_back(kafka: Br
         _assert_nothing_was_lost_or_repeated(stretch, len(FIRST) + len(MIDDLE))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(1200)
 def test_i3_t6_what_a_worker_leaves_that_dies_at_any_point_another_takes_over(kafka: Broker, tmp_path: Path) -> None:
     with Stretch(kafka, tmp_path, SEED + 1, 2, SHORT, rate=SLOW) as stretch:

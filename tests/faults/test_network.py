@@ -29,6 +29,7 @@ def test_t6_lost_and_late_commits_and_refused_offsets_change_nothing(line: Line,
     _befall(line, tmp_path, ("lost commit answer", 0), ("late commit", 0), ("refused offsets", 0), ("lost commit answer", 0))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_t6_half_open_connections_losses_and_resets_change_nothing(line: Line, tmp_path: Path) -> None:
     _befall(line, tmp_path, ("half of all lost", 5), ("resets", 5), ("half-open", 2))

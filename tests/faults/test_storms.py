@@ -14,6 +14,7 @@ SEED = 5
 ROUNDS = 8
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_i3_t6_three_workers_in_a_storm_of_kills_and_rebalances(kafka: Broker, tmp_path: Path) -> None:
     faults = list(enumerate(schedule(SEED, ROUNDS, [Kind.KILL, Kind.REBALANCE], 3), 1))

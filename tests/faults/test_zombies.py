@@ -64,6 +64,7 @@ def test_i3_t6_a_zombie_writes_nothing_after_others_have_its_work(kafka: Broker,
         _judge(stretch)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_i3_t6_a_zombie_that_regains_its_partitions_does_not_write_old_state(kafka: Broker, tmp_path: Path) -> None:
     """Its last cycle is in Kafka and not yet in its stores when it stops; the stores are written when it goes on."""

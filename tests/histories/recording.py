@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec import structs, to_builtins
 
-from orchestrator.engine.engine import SEMANTICS
+from orchestrator.engine.engine import SEMANTICS, Engine
 from orchestrator.engine.handling import Action, Handling
 from orchestrator.engine.record import Record
 from orchestrator.engine.verbs import TABLE
@@ -25,12 +25,15 @@ ANSWERS = (
     {"status": "failed", "code": "throttled"}, {"status": "delivered"}, {"status": "succeeded"},
 )  # fmt: skip
 
-YOUNGER = frozenset({"joined"})
+YOUNGER = frozenset({"joined", "export"})
+MEASURED = frozenset({"stays"})  # for metrics: nothing is decided by it and no record has it
 
 
-def run(files: dict[str, str], records: Iterable[dict[str, Any]], until: int) -> tuple[list[str], dict[str, str]]:
+def run(
+    files: dict[str, str], records: Iterable[dict[str, Any]], until: int, semantics: int = SEMANTICS
+) -> tuple[list[str], dict[str, str]]:
     """Give every handling as a line of JSON, and each document that is left as hex."""
-    simulation = _simulation(files)
+    simulation = _simulation(files, semantics)
     lines = [line for record in records for line in _lines(simulation.feed(_record(record)))]
     lines += _lines(simulation.run_until(until))
     left = sorted(simulation.customers.items())
@@ -81,11 +84,11 @@ def _answered(files: dict[str, str], events: Iterable[dict[str, Any]], until: in
                 break
 
 
-def _simulation(files: dict[str, str]) -> Simulation:
+def _simulation(files: dict[str, str], semantics: int = SEMANTICS) -> Simulation:
     sources = [Source(name, text.encode(), SHARED.get(name, "journey")) for name, text in files.items()]
     loaded = load(sources, None, TABLE)
     assert loaded.topology is not None, "\n".join(map(str, loaded.problems))
-    return Simulation(loaded.topology)
+    return Simulation(Engine(loaded.topology, semantics=semantics))
 
 
 def _record(event: dict[str, Any]) -> Record:
@@ -98,7 +101,8 @@ def _lines(handlings: Iterable[Handling]) -> list[str]:
 
 def _said(handling: Handling) -> dict[str, Any]:
     """Leave out fields younger than the recorded histories where they say nothing."""
-    return {name: value for name, value in structs.asdict(handling).items() if value or name not in YOUNGER}
+    found = structs.asdict(handling).items()
+    return {name: value for name, value in found if name not in MEASURED and (value or name not in YOUNGER)}
 
 
 def _actions(handlings: Iterable[Handling]) -> list[Action]:

@@ -14,6 +14,7 @@ from orchestrator import errors
 from orchestrator.language import codes, schema, schema_shared
 from orchestrator.names import ExitCode
 from orchestrator.observe import metrics
+from orchestrator.operate.contract import codes as schema_codes
 from orchestrator.operate.runbook import REFUSALS, SUPPRESSIONS
 from orchestrator.settings import Settings
 from tests.house.rules import later_table, rules_table, rulings_table
@@ -42,9 +43,9 @@ def error_table() -> str:
     return "\n".join(rows)
 
 
-def finding_table() -> str:
-    """What `validate` may find."""
-    return "\n".join(["| code | what it is |", "|---|---|", *(f"| {code} | {text} |" for code, text in codes.EXPLAINED.items())])
+def finding_table(explained: Mapping[str, str]) -> str:
+    """What `validate` or `schemas check` may find."""
+    return "\n".join(["| code | what it is |", "|---|---|", *(f"| {code} | {text} |" for code, text in explained.items())])
 
 
 def exit_table() -> str:
@@ -131,6 +132,7 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
     "reentry": schema.AFTER,
     "exit": schema.EXIT,
     "goals": schema.GOAL,
+    "inherits": schema.INHERITANCE,
     "states": schema.STATE_BODY,
     "handlers": schema.HANDLER,
     "send": schema.SEND,
@@ -167,7 +169,12 @@ WORDS: Final[Mapping[str, Mapping[str, Any]]] = {
 SECTIONS: Final[Mapping[str, Mapping[str, Callable[[], str]]]] = {
     "README.md": {"settings": settings_table},
     "tests/RULES.md": {"rules": rules_table, "rulings": rulings_table, "not built": later_table},
-    "docs/errors.md": {"exit statuses": exit_table, "errors": error_table, "findings": finding_table},
+    "docs/errors.md": {
+        "exit statuses": exit_table,
+        "errors": error_table,
+        "findings": partial(finding_table, codes.EXPLAINED),
+        "schema findings": partial(finding_table, schema_codes.EXPLAINED),
+    },
     "docs/metrics.md": {"metrics": metrics_table},
     f"{CHART}/README.md": {"values": values_table},
     "docs/language.md": {

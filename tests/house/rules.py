@@ -40,23 +40,14 @@ MEANINGS: Final = {**RULES, **RULINGS}
 LATER: Final = {
     "B2": "the circuit breaker over incidents",
     "B3": "redriving incidents from their topic; a parked instance is redriven by rule A4",
-    "V2": "policies for changed steps other than stay; the counts are shown",
-    "V3": "moving instances to a new version",
     "P4": "experiment reports; exposures and conversions are already logged (P3, G1)",
-    "R2": "replay that acts on live state",
-}
-
-# What is built only in part, and has tests like any other rule.
-PARTLY: Final = {
-    "F2": "answering `privacy.export_requested` by itself; `orchestrator export` answers an operator",
-    "V6": "timers that freeze while a journey is paused: they run",
 }
 
 # What a scenario cannot show, and where it is tested instead.
 NO_SCENARIO: Final = {
-    "F2": "reads Kafka: tests/contract/test_erase_and_export.py",
     "I3": "needs a crash: tests/contract/test_crash.py",
     "R1": "needs a log: tests/contract/test_replay.py",
+    "R2": "writes Kafka: tests/contract/test_rebuild.py",
     "R3": "compares two topologies: tests/operate/backtest",
     "V4": "needs workers: tests/contract/test_publishing.py",
     "V5": "needs workers: tests/contract/test_publishing.py",
@@ -100,9 +91,7 @@ def rulings_table() -> str:
 
 def later_table() -> str:
     """What is not built, with its rule."""
-    return "\n".join(
-        ["| rule | what is not built yet |", "|---|---|", *(f"| {rule} | {why} |" for rule, why in {**LATER, **PARTLY}.items())]
-    )
+    return "\n".join(["| rule | what is not built yet |", "|---|---|", *(f"| {rule} | {why} |" for rule, why in LATER.items())])
 
 
 def _markdown(meanings: dict[str, str]) -> str:

@@ -31,11 +31,12 @@ JOURNEYS = sorted(path for path in (ROOT / "topologies" / "journeys").glob("*.ya
 # A journey that has every mapping of the language at least once.
 EVERYTHING = """
 journey: all
-version: 1
+version: 2
 purpose: p
 entry: {on: a, reentry: {after: 1d}}
 exit: [{on: a, send: {channel: email, template: t}}]
 goals: [{id: g, on: a, within: 1d}]
+inherits: [{version: 1, step: s1, policy: move_to, to: s4}]
 start: s
 states:
   s:

@@ -170,6 +170,7 @@ def test_validate_as_json(folder: Path) -> None:
             "severity": "error",
             "message": "policy.yaml has no purpose 'onbording'",
             "suggestion": "onboarding",
+            "expression": "",
         }
     ]
     assert [each["journey"] for each in document["journeys"]] == ["two", "j"]

@@ -12,7 +12,7 @@ from orchestrator.engine.engine import Engine
 from orchestrator.engine.handling import Handling
 from orchestrator.engine.record import Record
 from orchestrator.simulate import Simulation
-from tests.engine.world import topology
+from tests.engine.world import topology, what_is_read
 from tests.model.interpreter import Model
 from tests.model.journeys import HOUR, START, Maker, Step, as_yaml
 
@@ -48,7 +48,8 @@ def both(model: Model, simulation: Simulation, history: list[Step]) -> tuple[Run
                 continue
             data["action_id"] = known.actions[-1 - step.pick % len(known.actions)][2]
         model.feed(step.time, step.customer, step.type, step.id, data)
-        handlings += simulation.feed(Record(step.type, step.customer, step.id, step.time, data, "events", 0, offset, step.time))
+        record = Record(step.type, step.customer, step.id, step.time, data, "events", 0, offset, step.time)
+        handlings += simulation.feed(what_is_read(simulation.engine, record))  # no more of it reaches a worker's engine
     end = START + 500 * HOUR
     model.run_until(end)
     handlings += simulation.run_until(end)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,3 +119,44 @@ def test_an_answer_that_waits_to_be_handled_is_no_difference() -> None:
     books = _sound()
     books.outcome("open", Report("delivered", 2, "e-3", "ann"))
     assert list(books.differences()) == []
+
+
+def _fill(books: Books, first: int, after: int) -> None:
+    """Decide, send, report and log these actions, each of somebody else."""
+    for number in range(first, after):
+        action_id, customer = f"action-{number}", f"customer-{number}"
+        books.handling(_handling(_decision("action_emitted", action_id), customer=customer))
+        books.command(_command(action_id) | {"customer": customer})
+        books.outcome(action_id, Report("delivered", number, f"event-{number}", customer))
+        books.handling(_handling(_decision("outcome_received", action_id), customer=customer))
+
+
+def _resident_kib() -> int:
+    gc.collect()
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmRSS:")[2].split()[0])
+
+
+def test_memory_is_bounded_however_many_actions_there_are() -> None:
+    books = Books(3, is_whole=False)
+    _fill(books, 0, 20_000)
+    assert list(books.differences()) == []
+    before = _resident_kib()
+    _fill(books, 20_000, 120_000)
+    books.command(_command("action-7"))
+    (difference,) = books.differences()
+    (sums,) = books.sums().values()
+    grown = _resident_kib() - before
+    assert (difference.action_id, difference.equation) == ("action-7", DECIDED)
+    assert (sums.decided, sums.emitted, sums.acknowledged) == (120_000, 120_000, {"delivered": 120_000})
+    assert grown < 8_000, f"{grown} KiB for 100,000 more"
+    books.close()
+
+
+def test_what_was_put_away_is_found_again_by_its_customer() -> None:
+    books = Books(3, is_whole=False)
+    books.handling(_handling(_decision("action_held", "held", "cap"), customer="dee"))
+    _fill(books, 0, 12_000)
+    books.handling(_handling(_decision("erased"), customer="dee"))
+    (sums,) = books.sums().values()
+    assert (sums.held, sums.cancelled) == (0, {"erased": 1})

@@ -15,7 +15,7 @@ from orchestrator import cli
 from orchestrator.engine.record import Record
 from orchestrator.errors import RefusedByState, TopicMismatch, Unreachable
 from orchestrator.language.model import EventTopic, Place, Streams
-from orchestrator.names import ExitCode
+from orchestrator.names import ExitCode, Reason
 from orchestrator.operate.produce import Encoder, EventProducer, check_lines, check_topics
 from orchestrator.wire.gate import Gate
 from orchestrator.wire.lines import EventLine
@@ -228,3 +228,29 @@ def test_bytes_go_as_they_are(embedded: Broker) -> None:
         (None, None, 8, ()),
     ]
     assert producer.delivered == 2
+
+
+def test_a_check_tells_every_line_that_a_worker_would_refuse_and_sends_nothing(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    far_ahead = {**purchase(2), "at": "2999-01-01T00:00:00Z"}
+    file = shop.write(
+        purchase(1), "{", {**purchase(3), "data": {"quantity": "many"}}, far_ahead,
+        {**purchase(5), "customer": "\u0000c"}, {**purchase(6), "customer": "c" * 2_000}, purchase(7),
+    )  # fmt: skip
+    capsys.readouterr()
+    assert shop.produce(file, "--check", "--json") == ExitCode.NO
+    found = json.loads(capsys.readouterr().out)
+    assert (found["good"], [each["line"] for each in found["refused"]]) == (2, [2, 3, 4, 5, 6])
+    reasons = {each["line"]: each["reasons"][0].partition(":")[0] for each in found["refused"]}
+    assert (reasons[4], reasons[5], reasons[6]) == (Reason.TIME_ABSURD, "customer", Reason.TOO_LARGE)
+    assert shop.produce(file, "--check") == ExitCode.NO
+    out, err = capsys.readouterr()
+    assert f"{file}:4: {Reason.TIME_ABSURD}" in out
+    assert "2 of 7 events would be taken" in err
+    assert read_to_end(shop.bootstrap, shop.events) == []
+
+
+def test_a_check_needs_no_kafka(tmp_path: Path) -> None:
+    nowhere = Shop(tmp_path, "127.0.0.1:1")
+    assert nowhere.produce(nowhere.write(purchase(1)), "--check") == ExitCode.OK

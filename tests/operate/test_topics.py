@@ -39,10 +39,11 @@ def test_the_plan_has_every_topic_of_the_topology_once() -> None:
         ("sms", 3, "actions"),
         ("journeys.transitions", 3, "decisions"),
         ("journeys.incidents", 3, "incidents"),
+        ("shop-exports", 3, "exports of customers"),
         ("shop-customers-changelog", 3, "changelog"),
         ("shop-journal", 3, "journal"),
         ("journeys.definitions", 1, "definitions"),
-        ("shop-audit", 1, "acts on incidents"),
+        ("shop-audit", 1, "audit"),
     ]
 
 
@@ -53,6 +54,11 @@ def test_what_must_outlive_retention_does() -> None:
     assert specs["journeys.definitions"].config["cleanup.policy"] == "compact"
     assert specs["journeys.incidents"].config == {"retention.ms": "-1"}, "incidents have the time of old records"
     assert specs["events"].config == {}, "the broker's own"
+
+
+def test_three_copies_of_which_two_must_have_a_write_outlive_a_broker() -> None:
+    assert all(spec.config["min.insync.replicas"] == "2" for spec in plan(STREAMS, channels(), TopicOptions(3)))
+    assert plan(STREAMS, channels(), TopicOptions(2)) == plan(STREAMS, channels())
 
 
 def test_options_change_retention_and_the_journal() -> None:
@@ -96,11 +102,11 @@ def test_topics_are_planned_made_and_then_there(kafka: Broker, tmp_path: Path, c
     admin = AdminClient({"bootstrap.servers": kafka.bootstrap})
 
     assert create(folder, kafka.bootstrap) == ExitCode.OK
-    assert "10 to create. Nothing was done" in capsys.readouterr().err
+    assert "11 to create. Nothing was done" in capsys.readouterr().err
     assert not {spec.name for spec in specs} & admin.list_topics(timeout=10).topics.keys()
 
     assert create(folder, kafka.bootstrap, "--execute", "--replication-factor", "1") == ExitCode.OK
-    assert "10 created." in capsys.readouterr().err
+    assert "11 created." in capsys.readouterr().err
     topics = admin.list_topics(timeout=10).topics
     assert {spec.name: len(topics[spec.name].partitions) for spec in specs} == {spec.name: spec.partitions for spec in specs}
     resource = ConfigResource(ConfigResource.Type.TOPIC, load_wiring(folder).streams.changelog)

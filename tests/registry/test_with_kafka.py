@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.cli import run
 from orchestrator.names import Header
-from orchestrator.operate.contracts import schema_text
+from orchestrator.operate.contract.subjects import schema_text
 from orchestrator.stream.registry import connect
 from orchestrator.wire import framing
 from orchestrator.wire.partitioning import partition_for
@@ -56,16 +56,16 @@ def ids(stage: Stage) -> set[str]:
     return {handling["event_id"] for handling in stage.handlings() if handling["event_id"]}
 
 
-def registered(stage: Stage, registry: Apicurio, **changes: Any) -> int:
-    """A version of purchase.made that somebody registers on their own."""
+def registered(stage: Stage, registry: Apicurio, *, event_type: str = "purchase.made", topic: str = "", **changes: Any) -> int:
+    """A version of an event type that somebody registers on their own."""
     from confluent_kafka.schema_registry import Schema
 
-    event = SCHEMAS.get("purchase.made")
+    event = SCHEMAS.get(event_type)
     assert event is not None
     schema = json.loads(schema_text(event))
     schema["fields"] += changes.pop("more", [])
     with connect({"url": registry.url}) as client:
-        return int(client.register_schema(f"{stage.events}-{event.name}", Schema(json.dumps(schema | changes), "AVRO")))
+        return int(client.register_schema(f"{topic or stage.events}-{event.name}", Schema(json.dumps(schema | changes), "AVRO")))
 
 
 def test_b1_schemas_are_registered_and_events_by_their_ids_are_handled(

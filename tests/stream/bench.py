@@ -41,7 +41,7 @@ class Bench:
         self._folder = folder
         self.deadly: set[tuple[str, int, int]] = set()
         engine = ENGINE if topology is TOPOLOGY else Engine(topology)
-        gate = Gate(SCHEMAS, STREAMS, engine.hears)
+        gate = Gate(SCHEMAS, STREAMS, engine.hears, reads=engine.reads)
         self._parts = Parts(engine, gate, lambda: self.now, "w0", "digest", STREAMS.partitions, self.deadly, breaker)
         self.outbox = Outbox(topology, lambda: self.now)
         self.open()
@@ -100,3 +100,9 @@ def journal_of(records: list[Produce]) -> JournalRecord:
     assert records[-1].topic == STREAMS.journal
     assert records[-1].value is not None
     return decode_journal(records[-1].value)
+
+
+def as_documents_go(record: Produce) -> tuple[bool, bytes]:
+    """Documents of a cycle are in no order; all else keeps its own."""
+    is_document = record.topic == STREAMS.changelog
+    return is_document, (record.key or b"") if is_document else b""

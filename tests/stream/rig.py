@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from faust.types import TP
 
 from orchestrator.errors import WorkerFenced
+from orchestrator.stream.blocks import Block
 from orchestrator.stream.config import WorkerConfig
 from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.worker import JourneyWorker
@@ -73,7 +74,7 @@ class FakeApp:
         self.fenced: list[WorkerFenced] = []
         self.consumer = SimpleNamespace(
             group_metadata=self._client.consumer_group_metadata(), epoch=0, lost_sight=False, read_from=self.reads, handled=print,
-            join_anew=self.fenced.append, left_group=lambda: None,
+            join_anew=self.fenced.append, left_group=lambda: None, looked=lambda *_: None,
         )  # fmt: skip
         self.should_stop = False
 
@@ -95,33 +96,41 @@ class Rig:
         self.identity = WorkerIdentity(folder, "w0")
         self.worker = JourneyWorker(self.app, WorkerConfig(stage.topology, load_schemas(), "p", kafka, self.identity, "c"))
         self.worker._may_open = True
-        self.worker._producer.open()
+        self.worker._committer.producer.open()
         self.partitions = self.worker._restore([0, 1])
         self.worker._partitions = self.partitions
 
-    def handle(self, offset: int) -> None:
+    def blocks(self, offset: int) -> list[Block]:
         """One purchase on each of the partitions."""
         schema = load_schemas().get("purchase.made")
         assert schema is not None
-        for number, partition in self.partitions.items():
+        found = []
+        for number in self.partitions:
             customer, at = f"c{number}", START + offset * DAY
             value = schema.encode(customer, f"e{number}-{offset}", at, {"quantity": 1, "price": 9.5})
             record = Message(
                 topic=self.stage.events, partition=number, offset=offset, key=customer.encode(), value=value, timestamp=(1, at)
             )
-            found = block(record, topic=self.stage.events)
-            found.partition = number
-            partition.handle(found, self.worker._outbox)
+            one = block(record, topic=self.stage.events)
+            one.partition = number
+            found.append(one)
+        return found
+
+    def handle(self, offset: int) -> None:
+        """Handle one purchase on each of the partitions."""
+        for one in self.blocks(offset):
+            self.partitions[one.partition].handle(one, self.worker._outbox)
 
     async def commit(self) -> None:
-        await self.worker._commit(list(self.partitions.values()))
+        self.worker._begin_commit(list(self.partitions.values()), 0.0)
+        await self.worker._settle()
 
     def lose_the_answer(self, *, after: bool) -> None:
-        self.spoil(Lossy(self.worker._producer._producer, after=after))
+        self.spoil(Lossy(self.worker._committer.producer._producer, after=after))
 
     def spoil(self, client: Any) -> None:
         """Let the next cycle go through this client, however slow the one before was."""
-        self.worker._producer._producer, self.worker._producer._is_worn = client, False
+        self.worker._committer.producer._producer, self.worker._committer.producer._is_worn = client, False
 
     @property
     def cycles(self) -> list[int]:
@@ -132,5 +141,5 @@ class Rig:
             partition.store.close()
         self.app.close()
         self.identity.release()
-        self.worker._commit_thread.shutdown()
+        self.worker._committer.close()
         self.worker._restore_thread.shutdown()

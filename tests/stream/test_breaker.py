@@ -52,6 +52,7 @@ def test_b2_a_dropped_cycle_is_not_counted_and_a_kept_one_is() -> None:
         assert not breaker.is_open
     for offset in range(3):
         breaker.note(EVENTS, offset)
+    breaker.close()
     breaker.keep()
     breaker.note(EVENTS, 3)
     assert breaker.is_open
@@ -64,6 +65,7 @@ def test_b2_a_released_partition_counts_from_nothing() -> None:
     breaker = Breaker(LIMITS)
     for offset in range(4):
         breaker.note(EVENTS, offset)
+    breaker.close()
     breaker.keep()
     breaker.release()
     for offset in range(4, 7):

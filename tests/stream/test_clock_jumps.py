@@ -218,9 +218,9 @@ class Crowd:
         self.bench.caught_up()
         self.offset, self.a_turn = crowd, a_turn
         self.order: list[str] = []  # "record" or "timer", as they were handled
-        self._handle_blocks, self._commit = self.worker._handle_blocks, self.worker._commit
+        self._handle_blocks = self.worker._handle_blocks
         self.worker._handle_blocks = self._with_more  # type: ignore[method-assign]
-        self.worker._commit = self._written  # type: ignore[method-assign]
+        self.worker._begin_commit = self._written  # type: ignore[method-assign]
 
     def _with_more(self) -> int:
         self.worker._inbox.append(block(*self._more(), at_end=True))
@@ -230,7 +230,7 @@ class Crowd:
         first, self.offset = self.offset, self.offset + self.a_turn
         return [purchase(f"other{n}", self.bench.now, n) for n in range(first, self.offset)]
 
-    async def _written(self, _touched: object) -> None:
+    def _written(self, _touched: object, _began: float) -> None:
         for record in to(self.worker._outbox.take(), STREAMS.transitions):
             self.order.append("record" if decode_handling(record.value or b"")["event"] else "timer")
         self.bench.commit()
@@ -244,7 +244,7 @@ class Crowd:
     def close(self) -> None:
         self.bench.close()
         self.identity.release()
-        self.worker._commit_thread.shutdown()
+        self.worker._committer.close()
         self.worker._restore_thread.shutdown()
 
 

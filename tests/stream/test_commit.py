@@ -67,7 +67,7 @@ def test_t6_a_sending_of_offsets_that_never_ends_is_given_up_and_the_cycle_done_
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commit_module, "OFFSETS_TIMEOUT_S", 0.1)
-    stuck = Stuck(rig.worker._producer._producer)
+    stuck = Stuck(rig.worker._committer.producer._producer)
 
     def stick() -> None:
         rig.spoil(stuck)
@@ -90,7 +90,7 @@ def test_t6_a_sending_of_offsets_that_never_ends_is_given_up_and_the_cycle_done_
 @pytest.mark.parametrize("call", ["poll", "flush"])
 def test_i3_a_producer_that_a_fatal_error_ended_is_replaced_and_the_cycle_done_once(rig: Rig, call: str) -> None:
     async def story() -> None:
-        await _two_cycles(rig, lambda: rig.spoil(Broken(rig.worker._producer._producer, call)))
+        await _two_cycles(rig, lambda: rig.spoil(Broken(rig.worker._committer.producer._producer, call)))
         if rig.cycles == [1, 1]:
             rig.handle(1)
             await rig.commit()
@@ -104,7 +104,7 @@ def test_i3_a_producer_that_a_fatal_error_ended_is_replaced_and_the_cycle_done_o
 def test_a_bug_is_not_taken_for_an_error_of_kafkas(rig: Rig) -> None:
     rig.spoil(SimpleNamespace(poll=_bug))
     with pytest.raises(SystemError):
-        rig.worker._producer.run([], [], None)
+        rig.worker._committer.producer.run([], [], None)
 
 
 def _bug(*_: Any) -> None:
@@ -112,12 +112,12 @@ def _bug(*_: Any) -> None:
 
 
 def test_t6_a_producer_that_saw_all_brokers_go_is_not_used_again(rig: Rig) -> None:
-    before = rig.worker._producer._producer
-    rig.worker._producer._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
+    before = rig.worker._committer.producer._producer
+    rig.worker._committer.producer._on_error(KafkaError(KafkaError._ALL_BROKERS_DOWN))
     rig.handle(0)
     _run(rig.commit())
     assert rig.cycles == [1, 1]
-    assert rig.worker._producer._producer is not before
+    assert rig.worker._committer.producer._producer is not before
 
 
 def test_an_opening_without_an_answer_ends_when_the_worker_stops(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +160,7 @@ def test_a_worker_that_left_the_group_lets_go_of_its_partitions(rig: Rig) -> Non
     from orchestrator.stream.commit import Commit
 
     rig.handle(0)
-    rig.worker._drop(list(rig.partitions.values()), Commit(Outcome.ABORTED, left_group=True))
+    rig.worker._drop(Commit(Outcome.ABORTED, left_group=True))
     assert rig.worker._partitions == {}
     assert rig.app.read_from == [{}]
 

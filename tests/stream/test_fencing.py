@@ -9,9 +9,10 @@ import pytest
 from confluent_kafka import Consumer
 
 from orchestrator.errors import WorkerFenced
-from orchestrator.stream import fencing
+from orchestrator.stream import fencing, holder
 from orchestrator.stream.commit import Interrupted
-from orchestrator.stream.fencing import Fencings, holder_in_group
+from orchestrator.stream.fencing import Fencings
+from orchestrator.stream.holder import holder_in_group
 from tests.brokers import Broker, unique
 
 OWN = {"me-1", "me-2"}
@@ -126,4 +127,9 @@ def test_the_group_tells_which_member_has_a_name(kafka: Broker) -> None:
 
 
 def test_a_group_that_nobody_tells_of_is_unknown() -> None:
+    assert holder_in_group({"bootstrap.servers": "127.0.0.1:1"}, "g", "w0")() is None
+
+
+def test_a_library_that_ends_the_process_which_asks_tells_nothing_and_ends_no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holder.sys, "executable", "/bin/false")
     assert holder_in_group({"bootstrap.servers": "127.0.0.1:1"}, "g", "w0")() is None

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.names import Header, Reason
+from orchestrator.observe import metrics, waits
 from orchestrator.stream import outbox as outbox_module
 from orchestrator.stream.commit import Produce
-from tests.stream.bench import DAY, EVENTS, NUMBER, START, STREAMS, Bench, block, journal_of, purchase, raw, to
+from orchestrator.stream.outbox import Outbox
+from tests.stream.bench import DAY, EVENTS, NUMBER, START, STREAMS, TOPOLOGY, Bench, block, journal_of, purchase, raw, to
 
 ACTIONS = "journeys.actions.email"
 
@@ -55,6 +57,15 @@ def test_b1_a_refused_record_keeps_bytes_key_headers_and_its_time(bench: Bench) 
     assert _header(incident, Header.ERROR_OFFSET) == b"7"
 
 
+def test_b1_an_incident_carries_the_headers_of_other_tools_where_that_is_set(bench: Bench) -> None:
+    styled = Outbox(TOPOLOGY, lambda: bench.now, {"connect", "spring"})
+    bench.partition.handle(block(raw(b"?", b"c1", START, 7)), styled)
+    (incident,) = to(styled.take(), STREAMS.incidents)
+    assert _header(incident, "__connect.errors.offset") == b"7"
+    assert _header(incident, "kafka_dlt-original-offset") == (7).to_bytes(8, "big")
+    assert _header(incident, Header.ERROR_OFFSET) == b"7", "ours stay: redrive goes by them"
+
+
 def test_b1_a_refused_record_from_the_far_future_gets_a_time_that_brokers_take(bench: Bench) -> None:
     bench.partition.handle(block(raw(b"?", b"c1", bench.now + 400 * DAY, 0)), bench.outbox)
     (incident,) = to(bench.commit(), STREAMS.incidents)
@@ -76,3 +87,44 @@ def test_i3_the_same_records_give_the_same_bytes(bench: Bench, tmp_path: Path) -
     other = Bench(tmp_path / "other")
     assert _fired(other) == first
     other.close()
+
+
+def test_how_long_events_took_is_known_of_each_journey_once_kafka_has_them(bench: Bench) -> None:
+    def waited(of: str) -> float:
+        return metrics.REGISTRY.get_sample_value(f"{waits.EVENT_LATENCY.name}_{of}", {"journey": "winback"}) or 0
+
+    def at_most(bound: str) -> float:
+        return metrics.REGISTRY.get_sample_value(f"{waits.EVENT_LATENCY.name}_bucket", {"journey": "winback", "le": bound}) or 0
+
+    count, total, quick, slow = waited("count"), waited("sum"), at_most("0.25"), at_most("5.0")
+    purchases = block(purchase("c1", START, 0), purchase("c2", START + 2_750, 1))
+    bench.partition.handle(purchases, bench.outbox)
+    bench.now = START + 3_000
+    bench.outbox.dropped()
+    bench.partition.dropped()
+    assert waited("count") == count, "it will be decided again"
+    bench.partition.handle(purchases, bench.outbox)
+    bench.commit()
+    bench.outbox.landed()
+    assert waited("count") == count + 2
+    assert waited("sum") == pytest.approx(total + 3.25)
+    assert (at_most("0.25"), at_most("5.0")) == (quick + 1, slow + 2)
+    bench.now = START + 400 * DAY
+    bench.caught_up()
+    bench.partition.fire(500, bench.outbox)
+    bench.commit()
+    bench.outbox.landed()
+    assert waited("count") == count + 2, "a timer is no event"
+
+
+def test_how_long_customers_were_in_a_state_is_known_when_they_left_it(bench: Bench) -> None:
+    def stayed(of: str, state: str) -> float:
+        labels = {"journey": "winback", "state": state}
+        return metrics.REGISTRY.get_sample_value(f"{waits.TIME_IN_STATE.name}_{of}", labels) or 0
+
+    count, total = stayed("count", "recent"), stayed("sum", "recent")
+    _fired(bench)
+    assert stayed("count", "recent") == count, "Kafka does not have it yet"
+    bench.outbox.landed()
+    assert stayed("count", "recent") == count + 1
+    assert stayed("sum", "recent") == pytest.approx(total + 60 * DAY / 1000)

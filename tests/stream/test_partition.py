@@ -13,7 +13,21 @@ from orchestrator.stream.lateness import LATE_MS
 from orchestrator.stream.positions import metadata_of
 from orchestrator.wire.actions import decode_action
 from orchestrator.wire.journal import Run, chain_of
-from tests.stream.bench import DAY, EVENTS, NUMBER, OUTCOMES, START, STREAMS, Bench, block, journal_of, purchase, raw, to
+from tests.stream.bench import (
+    DAY,
+    EVENTS,
+    NUMBER,
+    OUTCOMES,
+    START,
+    STREAMS,
+    Bench,
+    as_documents_go,
+    block,
+    journal_of,
+    purchase,
+    raw,
+    to,
+)
 
 ACTIONS = "journeys.actions.email"
 
@@ -53,7 +67,7 @@ def test_i3_a_dropped_cycle_leaves_everything_as_before_and_says_the_same_when_d
     def work() -> list:
         bench.partition.handle(block(purchase("c2", START + 61 * DAY, 1), purchase("c1", START + 62 * DAY, 2)), bench.outbox)
         assert bench.partition.fire(500, bench.outbox) >= 1
-        return bench.say()
+        return sorted(bench.say(), key=as_documents_go)
 
     first = work()
     bench.partition.dropped()

@@ -69,7 +69,7 @@ class Rig:
     def close(self) -> None:
         self.bench.close()
         self.identity.release()
-        self.worker._commit_thread.shutdown()
+        self.worker._committer.close()
         self.worker._restore_thread.shutdown()
 
 

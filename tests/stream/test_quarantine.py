@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Message
+from confluent_kafka.schema_registry import Schema
 
 from orchestrator.names import Header, Reason
+from orchestrator.operate.contract.subjects import schema_text
 from orchestrator.stream.attempts import DEATHS, Attempts
+from orchestrator.stream.blocks import Block
 from orchestrator.stream.quarantine import Quarantine
+from orchestrator.stream.registry import Registry
 from orchestrator.stream.trial import Brief, schemas_of
+from orchestrator.wire import framing
 from orchestrator.wire.gate import DEFAULT_LIMITS
 from orchestrator.wire.incidents import deadly_record
 from tests.stream.bench import EVENTS, NUMBER, SCHEMAS, START, STREAMS, TOPICS, TOPOLOGY, Bench, block, purchase, to
@@ -36,6 +43,7 @@ def sick(self, body):
     return found
 
 schemas.EventType.decode = sick
+schemas.EventType.skim = lambda self, wanted: None
 """
 
 
@@ -48,12 +56,14 @@ def sick_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONCE", str(tmp_path / "once"))
 
 
-def suspecting(folder: Path, first: int, after: int, is_stopped: Callable[[], bool] = lambda: False) -> Quarantine:
+def suspecting(
+    folder: Path, first: int, after: int, is_stopped: Callable[[], bool] = lambda: False, registry: Registry | None = None
+) -> Quarantine:
     """What a worker has after three deaths at these records."""
     for _ in range(DEATHS):
         Attempts(folder).begin(EVENTS, NUMBER, first, after)
     brief = Brief(TOPOLOGY, schemas_of(SCHEMAS), DEFAULT_LIMITS, TOPICS)
-    return Quarantine(Attempts(folder), brief, is_stopped)
+    return Quarantine(Attempts(folder), brief, is_stopped, registry)
 
 
 def test_b1_a_record_that_trials_die_of_is_refused_and_all_others_are_handled(
@@ -75,6 +85,31 @@ def test_b1_a_record_that_trials_die_of_is_refused_and_all_others_are_handled(
     assert [deadly_record(incident.headers) for incident in incidents] == [(EVENTS, NUMBER, 1), (EVENTS, NUMBER, 3)]
     assert [incident.value for incident in incidents] == [suspects[1].value(), suspects[3].value()]
     assert {record.key for record in to(produced, STREAMS.changelog)} == {b"c0", b"c2", b"c4"}
+
+
+def test_b1_a_trial_decodes_what_a_registry_describes(bench: Bench, tmp_path: Path, sick_decoder: None) -> None:
+    """Without the writer's schema a trial would refuse what the worker decodes, and live where the worker dies."""
+
+    class Client:
+        def get_schema(self, number: int) -> Schema:
+            event = SCHEMAS.get("purchase.made")
+            assert event is not None
+            text = json.loads(schema_text(event))
+            text["fields"].append({"name": "till", "type": "int", "default": 0})
+            return Schema(json.dumps(text), "AVRO")
+
+    registry = Registry(Client(), SCHEMAS)
+    registry.fetch({("id", (7).to_bytes(4, "big"))})
+    suspects = Block(EVENTS, NUMBER, 0)
+    for offset, event_id in enumerate(["e0", "segfault", "e2"]):
+        plain = purchase(f"c{offset}", START, offset, event_id)
+        value = framing.confluent(7) + plain.value()[framing.SINGLE_OBJECT_LENGTH :] + b"\x02"
+        suspects.append(
+            Message(topic=EVENTS, partition=NUMBER, offset=offset, key=plain.key(), value=value, timestamp=plain.timestamp())
+        )
+    quarantine = suspecting(tmp_path, 0, 3, registry=registry)
+    quarantine.examine(suspects, bench.partition)
+    assert quarantine.deadly == {(EVENTS, NUMBER, 1)}
 
 
 def test_a5_a_trial_sees_the_documents_that_the_worker_has(bench: Bench, tmp_path: Path) -> None:

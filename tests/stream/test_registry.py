@@ -2,70 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import http.server
-import json
-import threading
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from confluent_kafka import Message
 
 from orchestrator.errors import Unreachable, UsageError
-from orchestrator.operate.contracts import schema_text
+from orchestrator.operate.contract.subjects import schema_text
 from orchestrator.stream import registry as room
-from orchestrator.stream.blocks import Block
-from orchestrator.stream.registry import Registry, SchemaKeeper, connect
+from orchestrator.stream.registry import Registry, connect
 from orchestrator.wire import framing
+from tests.stream.stub import Stub
 from tests.wire.messages import NOW, SCHEMAS
 
 REF = ("id", (7).to_bytes(4, "big"))
 RESOLVED = framing.SchemaRef("id", REF[1], 5)
-
-
-class Stub:
-    """A registry that answers as a test tells it to."""
-
-    def __init__(self) -> None:
-        self.answer: Callable[[], tuple[int, Any]] = lambda: (404, {"error_code": 40403, "message": "no such schema"})
-        self.asked = 0
-        stub = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                stub.asked += 1
-                status, found = stub.answer()
-                body = found if isinstance(found, bytes) else json.dumps(found).encode()
-                self.send_response(status)
-                if status in (301, 302, 307):
-                    self.send_header("Location", "http://127.0.0.1:1/elsewhere")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                """Say nothing."""
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def registry(self, **settings: str) -> Registry:
-        return Registry(connect({"url": self.url, "max.retries": "0", "timeout": "0.5", **settings}), SCHEMAS, self.url)
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-@pytest.fixture
-def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Stub]:
-    monkeypatch.setattr(room, "_UNKNOWN_PAUSE_S", 0.01)
-    made = Stub()
-    yield made
-    made.close()
 
 
 def message(value: bytes | None, headers: Any = None) -> Message:
@@ -168,31 +120,10 @@ def test_settings_that_the_client_does_not_take_are_the_users_fault() -> None:
         connect({"url": "http://127.0.0.1:1", "no.such.setting": "x"})
 
 
-def test_b1_partitions_wait_for_the_registry_and_all_go_on_together(stub: Stub) -> None:
-    stub.answer = lambda: (503, b"")
-    keeper = SchemaKeeper(stub.registry())
-    waits, other = Block("t", 3, 1), Block("t", 2, 1)
-    waits.append(message(b"\x00\x00\x00\x00\x07x"))
-    other.append(message(b"\xc3\x01" + bytes(9)))
-
-    async def story() -> None:
-        assert not await keeper.came(), "nothing is waited for"
-        assert not await keeper.know([other, waits])
-        assert (3 in keeper, 2 in keeper, other.has_schemas, waits.has_schemas) == (True, False, True, False)
-        assert not await keeper.came()
-        stub.answer = lambda: (200, {"schema": schema()})
-        assert await keeper.came()
-        keeper.forget()
-        assert 3 not in keeper
-        assert await keeper.know([waits])
-        keeper.close()
-
-    asyncio.run(story())
-
-
-def test_b1_without_a_registry_there_is_nothing_to_know() -> None:
-    keeper = SchemaKeeper(None)
-    block = Block("t", 3, 1)
-    block.append(message(b"\x00\x00\x00\x00\x07x"))
-    assert asyncio.run(keeper.know([block]))
-    keeper.close()
+def test_b1_a_fetch_that_nobody_waits_for_ends_early(stub: Stub) -> None:
+    stub.answer = lambda: (200, {"schema": schema()})
+    registry = stub.registry()
+    registry.give_up()
+    registry.fetch({REF})
+    assert (registry.resolve(RESOLVED), stub.asked) == (None, 0)
+    assert registry.missing([message(b"\x00\x00\x00\x00\x07x")]) == {REF}, "nothing was learned of it"

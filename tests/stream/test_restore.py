@@ -13,7 +13,6 @@ from confluent_kafka import Producer
 from orchestrator.engine.engine import Customer, next_due
 from orchestrator.engine.record import Record
 from orchestrator.errors import PositionLost
-from orchestrator.stream import restore as restore_module
 from orchestrator.stream.commit import Interrupted
 from orchestrator.stream.positions import metadata_of
 from orchestrator.stream.restore import Restorer, Source
@@ -225,10 +224,10 @@ def test_a_source_that_lost_what_comes_next_stops_the_worker(log: Log) -> None:
 
 def test_brokers_that_are_away_are_waited_for_and_then_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from orchestrator.errors import Unreachable
-    from orchestrator.stream import positions
+    from orchestrator.stream import patience, positions
 
-    monkeypatch.setattr(restore_module, "REACH_TIMEOUT_S", 1.0)
-    monkeypatch.setattr(restore_module, "_PAUSE_S", 0.1)
+    monkeypatch.setattr(patience, "REACH_TIMEOUT_S", 1.0)
+    monkeypatch.setattr(patience, "_PAUSE_S", 0.1)
     monkeypatch.setattr(positions, "_TIMEOUT_S", 0.3)
     client = {"bootstrap.servers": "127.0.0.1:1", "group.id": "g", "log_level": 0}
     source = Source("cluster", "app", ["events"], "changelog", "journal", client, WEEK_MS)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from orchestrator.names import ExitCode
 from orchestrator.settings import Settings
 from orchestrator.stream.runner import serve_http
 
@@ -24,3 +28,10 @@ from orchestrator.stream.runner import serve_http
 def test_a_worker_tells_an_address_at_which_others_may_find_it(address: str, advertised: str, told: str) -> None:
     _, found = serve_http(Settings(http_address=address, advertised=advertised))
     assert re.fullmatch(told, found)
+
+
+def test_a_wrong_address_of_a_collector_is_told_before_kafka_is_waited_for(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "orchestrator", "worker", "--bootstrap-server", "127.0.0.1:1", "--state-dir", str(tmp_path)]
+    done = subprocess.run([*command, "--set", "traces_endpoint=collector:4317"], capture_output=True, text=True, check=False)
+    assert done.returncode == ExitCode.USAGE
+    assert done.stderr.startswith("error: ORC-001 traces_endpoint collector:4317 is no http or https address\n")

@@ -14,8 +14,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from orchestrator.errors import Unreachable, WorkerFenced
 from orchestrator.stream import commit as commit_module
-from orchestrator.stream import positions
-from orchestrator.stream import worker as worker_module
+from orchestrator.stream import committer, positions
 from orchestrator.stream.commit import TRANSACTION_TIMEOUT_S, Interrupted, TransactionalProducer
 from orchestrator.stream.worker import JourneyWorker
 from tests.brokers import Broker, fill
@@ -86,10 +85,10 @@ class Away:
     """Kafka's answer to which cycle was the last, which does not come until `back` is called."""
 
     def __init__(self, rig: Rig) -> None:
-        self._ask = rig.worker._last_cycle
+        self._ask = rig.worker._committer.last_cycle
         self._is_back = Event()
         self.asked = Event()
-        rig.worker._last_cycle = self  # type: ignore[method-assign, assignment]
+        rig.worker._committer.last_cycle = self  # type: ignore[method-assign, assignment]
 
     def __call__(self, number: int) -> positions.Committed | None:
         self.asked.set()
@@ -106,14 +105,13 @@ async def _until(event: Event) -> None:
 
 
 def test_i3_sigterm_ends_a_settling_and_the_next_start_finds_out(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "RETRY_S", 0.01)
+    monkeypatch.setattr(committer, "RETRY_S", 0.01)
     away = Away(rig)
 
     async def scenario() -> None:
         await _first_cycle(rig)
         rig.lose_the_answer(after=True)
-        rig.worker._cycle = rig.commit  # type: ignore[method-assign]
-        cycle = asyncio.create_task(rig.worker._cycle_unless_interrupted())
+        cycle = asyncio.create_task(rig.worker._unless_interrupted(rig.commit()))
         await _until(away.asked)
         rig.app.should_stop = True
         await asyncio.wait_for(cycle, 30)
@@ -125,7 +123,7 @@ def test_i3_sigterm_ends_a_settling_and_the_next_start_finds_out(rig: Rig, monke
 
 
 def test_i3_a_rebalance_waits_for_a_settling_and_what_landed_is_written_first(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker_module, "RETRY_S", 0.01)
+    monkeypatch.setattr(committer, "RETRY_S", 0.01)
     away = Away(rig)
     written: list[list[int]] = []
 
@@ -159,16 +157,16 @@ def test_i3_after_a_lost_connection_the_stores_are_written_and_the_next_cycle_ha
 
     async def scenario() -> None:
         rig.handle(0)
-        old.append(rig.worker._producer._producer)
+        old.append(rig.worker._committer.producer._producer)
         await rig.commit()
-        rig.worker._producer._on_lost_connection()
+        rig.worker._committer.producer._on_lost_connection()
         assert rig.cycles == [1, 1]
         rig.handle(1)
         await rig.commit()
 
     asyncio.run(scenario())
     assert rig.cycles == [2, 2]
-    assert rig.worker._producer._producer is not old[0]
+    assert rig.worker._committer.producer._producer is not old[0]
     old[0].begin_transaction()
     old[0].produce(rig.stage.topology.streams.journal, b"late", b"0", 0)
     with pytest.raises(KafkaException) as caught:
@@ -180,14 +178,14 @@ def test_a_failed_commit_has_a_new_producer_after_it(rig: Rig) -> None:
     async def scenario() -> Any:
         await _first_cycle(rig)
         rig.lose_the_answer(after=False)
-        lossy = rig.worker._producer._producer
+        lossy = rig.worker._committer.producer._producer
         await rig.commit()
         return lossy
 
     lossy = asyncio.run(scenario())
     assert isinstance(lossy, Lossy)
-    assert not isinstance(rig.worker._producer._producer, Lossy)
-    assert not rig.worker._producer._is_worn
+    assert not isinstance(rig.worker._committer.producer._producer, Lossy)
+    assert not rig.worker._committer.producer._is_worn
 
 
 # Fenced
@@ -211,14 +209,13 @@ def test_a_host_that_slept_is_seen_by_the_wall_clock() -> None:
 
 
 def test_a_fenced_worker_drops_everything_and_asks_to_join_anew(rig: Rig) -> None:
-    second = TransactionalProducer(rig.worker._producer_config(), rig.stage.topology.streams.changelog)
+    second = TransactionalProducer(rig.worker._committer.producer._config, rig.stage.topology.streams.changelog)
 
     async def scenario() -> None:
         await _first_cycle(rig)
-        rig.spoil(rig.worker._producer._producer)
+        rig.spoil(rig.worker._committer.producer._producer)
         second.open()
-        rig.worker._cycle = rig.commit  # type: ignore[method-assign]
-        await rig.worker._cycle_unless_interrupted()
+        await rig.worker._unless_interrupted(rig.commit())
 
     asyncio.run(scenario())
     assert rig.worker._partitions == {}
@@ -226,7 +223,7 @@ def test_a_fenced_worker_drops_everything_and_asks_to_join_anew(rig: Rig) -> Non
     assert len(rig.stage.journal()) == 2
     (error,) = rig.app.fenced
     assert not error.is_own_doing
-    rig.worker._producer.open_if_closed()
+    rig.worker._committer.producer.open_if_closed()
     assert _reopened(rig) == [1, 1]
 
 

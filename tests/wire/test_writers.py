@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.operate.contracts import schema_text
+from orchestrator.operate.contract.subjects import schema_text
 from orchestrator.wire.writers import SchemaRefused, writer_of
 from tests.wire.messages import SCHEMAS
 from tests.wire.writers_fuzz import run

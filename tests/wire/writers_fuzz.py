@@ -15,7 +15,7 @@ from collections import Counter
 from typing import Any, Final
 
 from orchestrator.engine.record import Record
-from orchestrator.operate.contracts import schema_text
+from orchestrator.operate.contract.subjects import schema_text
 from orchestrator.wire.framing import SchemaRef, confluent
 from orchestrator.wire.gate import Gate, Refusal
 from orchestrator.wire.schemas import EventType

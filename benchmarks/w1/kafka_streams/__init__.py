@@ -15,8 +15,14 @@ from benchmarks.w1.workload import PARTITIONS, SCHEMAS
 from tests.brokers.download import KAFKA_VERSION, KafkaUnavailable, cache, downloaded
 
 NAME = "kafka_streams"
+ONE_IN = 1
 _HERE = Path(__file__).parent
 _POM = _HERE / "pom.xml"
+
+
+def prepare() -> None:
+    """Download its jars and compile it."""
+    class_path()
 
 
 def start(job: Job) -> Process:

@@ -23,7 +23,9 @@ from orchestrator.language.zones import check_zone
 from orchestrator.names import Count, Kind
 
 if TYPE_CHECKING:
+    from orchestrator.engine.document import Instance
     from orchestrator.engine.program import StepProgram
+    from orchestrator.engine.turn import Turn
     from orchestrator.engine.walk import Walk
 
 WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -142,6 +144,26 @@ class Delay(Verb):
         if plan.smooth_over_ms:
             target += offset_ms(walk.turn.customer, walk.journey.id, step.id, plan.smooth_over_ms)
         return _wait(walk, step, target)
+
+    def is_dated(self, step: StepProgram) -> bool:
+        """Where its length is written."""
+        plan: DelayPlan = step.plan
+        return plan.for_ms is not None
+
+    def began(self, turn: Turn, step: StepProgram, instance: Instance) -> int:
+        """Give when a delay of a written length began; a moment in time does not tell."""
+        plan: DelayPlan = step.plan
+        if plan.for_ms is None:
+            return 0
+        span_ms = plan.for_ms
+        if plan.smooth_over_ms:
+            span_ms += offset_ms(turn.customer, instance.journey, step.id, plan.smooth_over_ms)
+        return instance.due - min(span_ms, turn.program.policy.limits.wait_ms)
+
+    def postponed(self, step: StepProgram, due: int, by_ms: int, until: int) -> int:
+        """A moment in time stays what it is; where it is over by then, the wait is, too."""
+        plan: DelayPlan = step.plan
+        return due + by_ms if plan.for_ms is not None else max(due, until)
 
     def fall_due(self, walk: Walk, step: StepProgram) -> Move:
         """Go on."""

@@ -22,6 +22,7 @@ from orchestrator.names import Kind
 if TYPE_CHECKING:
     from orchestrator.engine.document import Instance
     from orchestrator.engine.program import StepProgram
+    from orchestrator.engine.turn import Turn
     from orchestrator.engine.walk import Walk
 
 
@@ -186,6 +187,10 @@ class HoldUntil(Verb):
         """Give the branches' types."""
         return frozenset(branch.on for branch in step.settings.branches)
 
+    def keeps_whole(self, step: Step) -> frozenset[str]:
+        """Give the types of the branches whose event gets a name."""
+        return frozenset(branch.on for branch in step.settings.branches if branch.as_name)
+
     def repeats(self, step: Step) -> bool:
         """Tell whether the wait can be restarted by what began it."""
         settings: HoldSettings = step.settings
@@ -246,6 +251,15 @@ class HoldUntil(Verb):
         walk.log(Kind.HOLD_RESOLVED, step.id, by="timeout")
         walk.instance.late = (step.id, walk.turn.now)
         return plan.on_timeout
+
+    def is_dated(self, step: StepProgram) -> bool:
+        """Always: its timeout is written."""
+        return True
+
+    def began(self, turn: Turn, step: StepProgram, instance: Instance) -> int:
+        """Give when it began, or was restarted last."""
+        plan: HoldPlan = step.plan
+        return instance.due - plan.timeout_ms
 
     def hear_late(self, walk: Walk, step: StepProgram) -> Move | None:
         """Log an event that would have ended the wait which timed out; `on_late` compensates (rule T5)."""

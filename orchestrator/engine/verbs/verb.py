@@ -17,6 +17,7 @@ from orchestrator.language.verb import Check, LookBack, Started, Target
 if TYPE_CHECKING:
     from orchestrator.engine.document import Instance
     from orchestrator.engine.program import StepProgram
+    from orchestrator.engine.turn import Turn
     from orchestrator.engine.walk import Walk
 
 
@@ -79,6 +80,10 @@ class Verb:
         """Give the event types that a step of this verb may look back for."""
         return ()
 
+    def keeps_whole(self, step: Step) -> frozenset[str]:
+        """Give the event types of which a step of this verb keeps the payload whole."""
+        return self.NOTHING
+
     def experiment(self, step: Step) -> str:
         """Give the experiment that the step belongs to, "" for none."""
         return ""
@@ -114,6 +119,18 @@ class Verb:
     def backs_off(self, instance: Instance) -> bool:
         """Tell whether a waiting instance only waits to try again what failed."""
         return False
+
+    def is_dated(self, step: StepProgram) -> bool:
+        """Tell whether `began` can tell, from the deadline and the length that is written; else the instance notes it."""
+        return False
+
+    def began(self, turn: Turn, step: StepProgram, instance: Instance) -> int:
+        """Give when the wait of an instance with a deadline began, ms UTC; 0 where that cannot be told."""
+        return 0
+
+    def postponed(self, step: StepProgram, due: int, by_ms: int, until: int) -> int:
+        """Give the deadline of a wait that stood still for so long, and until then (rule V6)."""
+        return due + by_ms
 
     def hear_late(self, walk: Walk, step: StepProgram) -> Move | None:
         """Take a record that is late for the wait which timed out at the step; None where it does not move the instance."""

@@ -59,10 +59,12 @@ def from_lines(path: Path, schemas: SchemaSet, until: int | None) -> History:
 
 
 def from_kafka(
-    conf: Mapping[str, Any], streams: Streams, schemas: SchemaSet, until: int | None, progress: Callable[[int, int], None]
+    conf: Mapping[str, Any], streams: Streams, gate: Gate, until: int | None, progress: Callable[[int, int], None]
 ) -> History:
-    """Read the event topics from their beginning, committed records only. Blocks; raises Unreachable, TopicMismatch."""
-    gate = Gate(schemas, streams, lambda _: True)
+    """Read the event topics from their beginning, committed records only. `gate` hears all types.
+
+    Blocks; raises Unreachable, TopicMismatch.
+    """
     history = History()
     for topic in sorted({each.topic for each in streams.events}):
         bounds = documents.ranges(conf, topic, range(streams.partitions))

@@ -161,6 +161,7 @@ _DEEDS: Final[Mapping[str, Callable[[Plain, Tally], str]]] = {
     Kind.ACTION_HELD: lambda decision, tally: f"{decision['step']} has to wait, {decision['reason']}",
     Kind.ACTION_SUPPRESSED: lambda decision, tally: f"{decision['step']} kept back, {decision['reason']}",
     Kind.ALERT: lambda decision, tally: "alerts the operators",
+    Kind.TAKEN_OVER: lambda decision, tally: f"goes on by version {decision['version']}",
     Kind.EXITED: _ended,
     Kind.ENDED: _ended,
     Kind.EXPIRED: _ended,

@@ -3,60 +3,33 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from html import escape
-from itertools import pairwise
+from collections.abc import Iterator, Sequence
 from typing import Final
-
-from msgspec import Struct
 
 from orchestrator.engine.verbs import TABLE
 from orchestrator.language.model import Journey, State
-from orchestrator.language.problems import printable
 from orchestrator.language.transitions import exits, transitions
-from orchestrator.operate.diagram.layout import Bend, Box, Layout, Link, Route, Size, lay_out
+from orchestrator.operate.diagram.drawing import (
+    EM_BOLD,
+    LABEL,
+    LONGEST,
+    MARGIN,
+    ROW,
+    STYLE,
+    TEXT,
+    Words,
+    bounds,
+    box_of,
+    cut,
+    label,
+    row,
+    text_of,
+    ways,
+    width_of,
+)  # fmt: skip
+from orchestrator.operate.diagram.layout import Box, Link, Size, lay_out
 
-FONT: Final = "Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
-# Widths of a character in em, of the widest of these fonts: text may be narrower than its room, never wider.
-EM: Final = 0.64
-EM_BOLD: Final = 0.7
-WIDE: Final = frozenset("mwMW@%")
-NAME: Final = 14
-TEXT: Final = 12
-LABEL: Final = 11
-ROW: Final = 18
-PAD: Final = 12
-MARGIN: Final = 24
 START: Final = "[*]"  # no state has such a name
-ARROW: Final = 8
-PORTS: Final = 22  # the most between two lines at one edge of a box
-LONGEST: Final = 60  # characters of a title or an event type; the rest is cut
-
-STYLE: Final = f"""\
-text {{ font-family: {FONT}; font-size: {TEXT}px; fill: #1f2933; }}
-.title {{ font-size: 18px; font-weight: bold; }}
-.muted {{ fill: #616e7c; }}
-.name {{ font-size: {NAME}px; font-weight: bold; }}
-.label {{ font-size: {LABEL}px; fill: #3e4c59; }}
-.state {{ fill: #f5f8fc; stroke: #4a6fa5; stroke-width: 1.5; }}
-.final {{ fill: #eef7ee; stroke: #4b8b5a; }}
-.rule {{ stroke: #c5d3e6; }}
-.way {{ fill: none; stroke: #7b8794; stroke-width: 1.4; }}
-.head {{ fill: #7b8794; }}
-.under {{ fill: #ffffff; }}"""
-
-
-class Words(Struct, frozen=True):
-    """What stands in a box: a name, and rows of (verb, id) below it."""
-
-    name: str
-    rows: tuple[tuple[str, str], ...]
-    is_final: bool
-
-    def size(self) -> Size:
-        """Give the room that it needs."""
-        widest = max([_width(self.name, NAME, EM_BOLD), *(_width(f"{verb} {text}", TEXT) for verb, text in self.rows)])
-        return Size(widest + 2 * PAD, NAME + 2 * PAD + (ROW * len(self.rows) + PAD / 2 if self.rows else 0))
 
 
 def svg(journey: Journey) -> str:
@@ -66,27 +39,27 @@ def svg(journey: Journey) -> str:
     links = [Link(source, target, _label_size(told)) for (source, target), told in labels.items()]
     sizes = {START: Size(16, 16), **{name: words.size() for name, words in states.items()}}
     placed = lay_out(sizes, links, START)
-    head = _cut(journey.title or journey.id), f"{journey.id} v{journey.version}"
-    foot = _cut(exits(journey), 2 * LONGEST)
-    left, top, right, bottom = _bounds(placed)
-    width = max(right - left, _width(head[0], 18, EM_BOLD), _width(foot, TEXT)) + 2 * MARGIN
+    head = cut(journey.title or journey.id), f"{journey.id} v{journey.version}"
+    foot = cut(exits(journey), 2 * LONGEST)
+    left, top, right, bottom = bounds(placed)
+    width = max(right - left, width_of(head[0], 18, EM_BOLD), width_of(foot, TEXT)) + 2 * MARGIN
     height = bottom - top + 2 * MARGIN + 52 + (2 * ROW if foot else 0)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" '
-        f'height="{height:.0f}" role="img" aria-label="{_text(f"States of journey {journey.id}")}">',
+        f'height="{height:.0f}" role="img" aria-label="{text_of(f"States of journey {journey.id}")}">',
         f"<style>\n{STYLE}\n</style>",
         f'<rect class="under" width="{width:.0f}" height="{height:.0f}"/>',
-        _row(MARGIN, MARGIN + 14, head[0], "title"),
-        _row(MARGIN, MARGIN + 34, head[1], "muted"),
+        row(MARGIN, MARGIN + 14, head[0], "title"),
+        row(MARGIN, MARGIN + 34, head[1], "muted"),
         f'<g transform="translate({(width - (right - left)) / 2 - left:.1f} {MARGIN + 52 - top:.1f})">',
-        *_ways(placed),
-        *(line for route in placed.routes for line in _label(route, labels[route.link.source, route.link.target])),
+        *ways(placed),
+        *(line for route in placed.routes for line in label(route, labels[route.link.source, route.link.target])),
         *_beginning(placed.boxes[START]),
-        *(line for name, words in states.items() for line in _state(placed.boxes[name], words)),
+        *(line for name, words in states.items() for line in box_of(placed.boxes[name], words)),
         "</g>",
     ]
     if foot:
-        lines.append(_row(MARGIN, height - MARGIN + 6, foot, "muted"))
+        lines.append(row(MARGIN, height - MARGIN + 6, foot, "muted"))
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
@@ -94,7 +67,7 @@ def _words(state: State) -> Words:
     rows = [(step.verb, step.id) for step in state.steps]
     again = [way.event for way in state.handlers if way.go == state.name]
     again += [step.id for step in state.steps for target in TABLE[step.verb].targets(step) if target.state == state.name]
-    rows += [("again on", _cut(each)) for each in dict.fromkeys(again)]
+    rows += [("again on", cut(each)) for each in dict.fromkeys(again)]
     if state.final:
         rows.append(("ends", state.outcome))
     elif state.rest:
@@ -106,108 +79,16 @@ def _labels(journey: Journey) -> dict[tuple[str, str], tuple[str, ...]]:
     """Give the lines of text on the way from one state to another: one way for all that leads there."""
     found: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
     for event_type in journey.entry.on:
-        found[START, journey.start][_cut(event_type)] = None
+        found[START, journey.start][cut(event_type)] = None
     for way in transitions(journey, TABLE):
         if way.target and way.target != way.source:
-            found[way.source, way.target][_cut(way.label)] = None
+            found[way.source, way.target][cut(way.label)] = None
     return {ends: tuple(told) for ends, told in found.items()}
 
 
 def _label_size(told: Sequence[str]) -> Size:
-    return Size(max(_width(each, LABEL) for each in told) + 8, (LABEL + 3) * len(told) + 2)
-
-
-def _bounds(placed: Layout) -> tuple[float, float, float, float]:
-    boxes = [*placed.boxes.values(), *(route.label for route in placed.routes)]
-    bends = [bend.x for route in placed.routes for bend in route.bends]
-    lefts, rights = [box.x - box.width / 2 for box in boxes], [box.x + box.width / 2 for box in boxes]
-    return min([*lefts, *bends]), min(box.top for box in boxes), max([*rights, *bends]), max(box.bottom for box in boxes)
-
-
-def _ways(placed: Layout) -> Iterator[str]:
-    leaving = _ports(placed.routes, placed.boxes, lambda route: route.upper, 0)
-    arriving = _ports(placed.routes, placed.boxes, lambda route: route.lower, -1)
-    for n, route in enumerate(placed.routes):
-        upper, lower = placed.boxes[route.upper], placed.boxes[route.lower]
-        above, below = (ARROW, 0) if route.is_upward else (0, ARROW)
-        begin = Bend(leaving[n], upper.bottom + above, max(upper.layer_bottom, upper.bottom + above))
-        end = Bend(arriving[n], min(lower.layer_top, lower.top - below), lower.top - below)
-        yield f'<path class="way" d="{_path((begin, *route.bends, end))}"/>'
-        yield _arrow(leaving[n], upper.bottom, 1) if route.is_upward else _arrow(arriving[n], lower.top, -1)
-
-
-def _ports(routes: Sequence[Route], boxes: Mapping[str, Box], whose: Callable[[Route], str], bend: int) -> dict[int, float]:
-    """Give where each line touches the edge of its box: side by side, in the order in which they come."""
-    of: dict[str, list[int]] = defaultdict(list)
-    for n, route in enumerate(routes):
-        of[whose(route)].append(n)
-    found: dict[int, float] = {}
-    for name, touching in of.items():
-        box = boxes[name]
-        apart = min(PORTS, (box.width - 2 * PAD) / max(len(touching) - 1, 1)) if len(touching) > 1 else 0
-        for place, n in enumerate(sorted(touching, key=lambda n: routes[n].bends[bend].x)):
-            found[n] = box.x + (place - (len(touching) - 1) / 2) * apart
-    return found
-
-
-def _path(bends: Sequence[Bend]) -> str:
-    """Go straight down through each layer, and bend only between two."""
-    first = bends[0]
-    parts = [f"M{first.x:.1f},{first.top:.1f} V{first.bottom:.1f}"]
-    for above, bend in pairwise(bends):
-        middle = (above.bottom + bend.top) / 2
-        parts.append(f"C{above.x:.1f},{middle:.1f} {bend.x:.1f},{middle:.1f} {bend.x:.1f},{bend.top:.1f} V{bend.bottom:.1f}")
-    return " ".join(parts)
-
-
-def _arrow(x: float, tip: float, way: int) -> str:
-    """Give a head whose tip is at `tip`; it lies below the tip for 1, above it for -1."""
-    base = tip + way * ARROW
-    return f'<path class="head" d="M{x:.1f},{tip:.1f} L{x - ARROW / 2:.1f},{base:.1f} H{x + ARROW / 2:.1f} Z"/>'
-
-
-def _label(route: Route, told: Sequence[str]) -> Iterator[str]:
-    box = route.label
-    yield f'<rect class="under" {_frame(box)}/>'
-    for n, each in enumerate(told):
-        yield _row(box.x, box.top + (LABEL + 3) * (n + 1) - 2, each, "label", middle=True)
+    return Size(max(width_of(each, LABEL) for each in told) + 8, (LABEL + 3) * len(told) + 2)
 
 
 def _beginning(box: Box) -> Iterator[str]:
     yield f'<circle cx="{box.x:.1f}" cy="{box.y:.1f}" r="{box.width / 2:.1f}" fill="#1f2933"/>'
-
-
-def _state(box: Box, words: Words) -> Iterator[str]:
-    kind = "state final" if words.is_final else "state"
-    yield f'<rect class="{kind}" {_frame(box)} rx="8"/>'
-    y = box.top + PAD + NAME - 2
-    yield _row(box.x, y, words.name, "name", middle=True)
-    left = box.x - box.width / 2
-    if words.rows:
-        line = y + PAD - 1
-        yield f'<path class="rule" d="M{left:.1f},{line:.1f} H{left + box.width:.1f}"/>'
-        y += PAD / 2 + 2
-    for verb, text in words.rows:
-        y += ROW
-        yield f'<text x="{left + PAD:.1f}" y="{y:.1f}"><tspan class="muted">{_text(verb)}</tspan> {_text(text)}</text>'
-
-
-def _frame(box: Box) -> str:
-    return f'x="{box.x - box.width / 2:.1f}" y="{box.top:.1f}" width="{box.width:.1f}" height="{box.height:.1f}"'
-
-
-def _row(x: float, y: float, text: str, kind: str, *, middle: bool = False) -> str:
-    anchor = ' text-anchor="middle"' if middle else ""
-    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}"{anchor}>{_text(text)}</text>'
-
-
-def _width(text: str, size: int, em: float = EM) -> float:
-    return size * sum(em * 1.4 if each in WIDE or not each.isascii() else em for each in text)
-
-
-def _cut(text: str, most: int = LONGEST) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _text(text: str) -> str:
-    return escape(printable(text))

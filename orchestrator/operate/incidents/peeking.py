@@ -9,14 +9,17 @@ from typing import Any, Final
 import fastavro
 
 from orchestrator.engine.portrait import MASK
+from orchestrator.errors import Unreachable
 from orchestrator.operate.incidents.incident import HeaderList, Incident
 from orchestrator.wire import framing
-from orchestrator.wire.schemas import SchemaSet
+from orchestrator.wire.schemas import EventType, SchemaSource
+from orchestrator.wire.shape import names_in
+from orchestrator.wire.values import Convert, conversion
 
 _SHOWN_BYTES: Final = 64
 
 
-def peek(incident: Incident, schemas: SchemaSet, *, reveal: bool = False) -> dict[str, Any]:
+def peek(incident: Incident, schemas: SchemaSource, *, reveal: bool = False) -> dict[str, Any]:
     """Give what is known of the original record, fit for JSON: key, headers, size, and what its value is or looks like."""
     value = incident.value
     found: dict[str, Any] = {
@@ -35,15 +38,18 @@ def _text(value: bytes | None, reveal: bool) -> str | None:
     return value.decode(errors="backslashreplace") if reveal else MASK
 
 
-def _value(value: bytes, headers: HeaderList, schemas: SchemaSet, reveal: bool) -> dict[str, Any]:
+def _value(value: bytes, headers: HeaderList, schemas: SchemaSource, reveal: bool) -> dict[str, Any]:
     try:
         ref = framing.read_frame(value, headers)
     except framing.NotFramed as error:
         return {"looks_like": _likeness(value), "damage": str(error), **_beginning(value, reveal)}
-    event = schemas.resolve(ref)
+    try:
+        event, why = schemas.resolve(ref), "which nobody here knows"
+    except Unreachable as error:
+        event, why = None, f"which is not to be had: {error.what}"
     if event is None:
-        return {"looks_like": f"Avro of the schema with {ref.kind} {ref}, which nobody here knows", **_beginning(value, reveal)}
-    fields, damage = _fields(event.writer, value, ref.body)
+        return {"looks_like": f"Avro of the schema with {ref.kind} {ref}, {why}", **_beginning(value, reveal)}
+    fields, damage = _fields(event, value, ref.body)
     return {
         "event": event.type,
         "version": event.version,
@@ -52,20 +58,34 @@ def _value(value: bytes, headers: HeaderList, schemas: SchemaSet, reveal: bool) 
     }
 
 
-def _fields(writer: Any, value: bytes, start: int) -> tuple[dict[str, Any], str]:
-    """Read as many of the first fields as can be read; give them, and what stopped the reading."""
-    fields, damage = writer["fields"], ""
+def _fields(event: EventType, value: bytes, start: int) -> tuple[dict[str, Any], str]:
+    """Read as many of the first fields as can be read; give them, fit for JSON, and what stopped the reading."""
+    writer, names, damage = event.writer, names_in(event.schema), ""
+    fields, types = writer["fields"], {each["name"]: each["type"] for each in event.schema["fields"]}
     for count in range(len(fields), 0, -1):
         body = BytesIO(value)
         body.seek(start)
         try:
             found: Any = fastavro.schemaless_reader(body, {**writer, "fields": fields[:count]}, None)
+            plain = {name: _plain(each, conversion(types[name], names)) for name, each in found.items()}
         except Exception as error:  # whatever the bytes are: one field less
             damage = f"{type(error).__name__} in field {fields[count - 1]['name']}"
             continue
         left = len(value) - body.tell()
-        return dict(found), damage or (f"{left} bytes follow the record's end" if left else "")
+        return plain, damage or (f"{left} bytes follow the record's end" if left else "")
     return {}, damage
+
+
+def _plain(value: Any, convert: Convert | None) -> Any:
+    return _without_bytes(value if convert is None else convert(value))
+
+
+def _without_bytes(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return value.hex(" ")
+    if isinstance(value, list):
+        return [_without_bytes(each) for each in value]
+    return {name: _without_bytes(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
 def _likeness(value: bytes) -> str:

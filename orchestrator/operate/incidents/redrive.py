@@ -10,16 +10,17 @@ from __future__ import annotations
 import getpass
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException
 from msgspec import Struct
 
 from orchestrator import kafka
-from orchestrator.errors import RefusedByState, Unreachable
+from orchestrator.errors import RefusedByState, TopicMismatch, Unreachable
 from orchestrator.language.model import Streams
+from orchestrator.operate import documents
 from orchestrator.operate.incidents import finding
 from orchestrator.operate.incidents.finding import Found
 from orchestrator.operate.incidents.incident import HeaderList, Incident, marked
@@ -30,7 +31,6 @@ _TRANSACTION: Final = 500  # records; what a kill leaves undone is at most so ma
 _LARGEST: Final = 32 << 20
 _AROUND: Final = 1_024  # what the protocol and the markers add to a record
 _TIMEOUT_S: Final = 30.0
-_LOOK_S: Final = 10.0
 
 
 class Original(Struct, frozen=True):
@@ -189,24 +189,30 @@ def _size(original: Original) -> int:
 
 
 def _original(conf: Mapping[str, Any], incident: Incident) -> Original | str:
-    """Give the record to send: the incident's own, or where that was cut the one at its source; else why there is none."""
+    """Give the record to send: the incident's own, or where that was cut the one at its source; else why there is none.
+
+    Raises Unreachable where the source cannot be asked.
+    """
     if not incident.truncated:
         return Original(incident.key, incident.value, incident.headers)
-    for message in _at_source(conf, incident):
-        if hashlib.sha256(message.value() or b"").hexdigest() == incident.sha256:
-            return Original(message.key(), message.value(), list(message.headers() or []))
+    message = _at_source(conf, incident)
+    if message is None:
+        return "its copy was cut, and its source has it no more"
+    if hashlib.sha256(message.value() or b"").hexdigest() != incident.sha256:
         return "its copy was cut, and another record stands at its source now"
-    return "its copy was cut, and its source has it no more"
+    return Original(message.key(), message.value(), list(message.headers() or []))
 
 
-def _at_source(conf: Mapping[str, Any], incident: Incident) -> Iterator[Any]:
-    """Give the message that stands where the incident's record stood, nothing where none does."""
-    place = TopicPartition(incident.source, incident.partition, incident.offset)
-    deadline = time.monotonic() + _LOOK_S
+def _at_source(conf: Mapping[str, Any], incident: Incident) -> Any:
+    """Give the message that stands where the incident's record stood, None where none does any more.
+
+    Raises Unreachable where Kafka does not tell: that says nothing of the record.
+    """
+    place = incident.partition
     try:
-        for message in kafka.read_partitions(conf, [place], stop=lambda: time.monotonic() > deadline):
-            if message.offset() == incident.offset:
-                yield message
-            return
-    except Unreachable:
-        return
+        low, high = documents.ranges(conf, incident.source, [place])[place]
+    except TopicMismatch:
+        return None
+    if not low <= incident.offset < high:
+        return None
+    return next(documents.read(conf, incident.source, {place: (incident.offset, incident.offset + 1)}), None)

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, Final, Literal
 
 from msgspec import Struct
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
-from orchestrator.language.model import Journey, Topology
+from orchestrator.language.model import Journey, State, Topology
 from orchestrator.operate.documents import Found
 from orchestrator.operate.publishing.composing import same
+from orchestrator.operate.sight.counting import Standing
 
-What = Literal["added", "removed", "changed"]
-Standing = Counter[tuple[str, int, str, str]]  # instances by journey, version, state and step, "" for none
+What = Literal["added", "removed", "changed", "same"]
 STAY: Final = "stay"
 
 
 class Change(Struct, frozen=True):
     """One thing that differs in a journey. `step` "" is the state itself, `state` "" the journey's head, named by `part`.
 
-    `instances` stand there now, on the version that took the entries until now; `policy` is what becomes of them.
+    `instances` stand there now; `policy` is what becomes of them (rule V2), `to` the step that they are moved to. They are on
+    the version that took the entries until now, where `version` does not name an earlier one.
     """
 
     what: What
@@ -30,6 +31,8 @@ class Change(Struct, frozen=True):
     part: str = ""
     instances: int = 0
     policy: str = STAY
+    to: str = ""
+    version: int = 0
 
 
 class JourneyChange(Struct, frozen=True):
@@ -40,14 +43,6 @@ class JourneyChange(Struct, frozen=True):
     after: int | None
     instances: int
     changes: tuple[Change, ...]
-
-
-def standing(found: Iterable[Found]) -> Standing:
-    """Count the instances that are under way. Raises ValueError for a document of a newer version."""
-    counted: Standing = Counter()
-    for each in found:
-        counted.update((one.journey, one.version, one.state, one.step) for one in each.document().instances)
-    return counted
 
 
 def differences(live: Topology | None, target: Topology, stand: Standing) -> list[JourneyChange]:
@@ -61,6 +56,8 @@ def differences(live: Topology | None, target: Topology, stand: Standing) -> lis
             continue
         counted = sum(count for (journey, *_), count in stand.items() if journey == name)
         changes = tuple(_changes(old, new, stand)) if old is not None and new is not None else ()
+        if new is not None:
+            changes = _with_policies(changes, _version(old) or 0, new, target, stand)
         found.append(JourneyChange(name, _version(old), _version(new), counted, changes))
     return found
 
@@ -79,7 +76,7 @@ def lost_versions(target: Topology, stand: Standing) -> dict[tuple[str, int], in
     return dict(sorted(lost.items()))
 
 
-_BODY: Final = frozenset({"id", "version", "states", "place", "purpose_place", "start_place"})
+_BODY: Final = frozenset({"id", "version", "states", "place", "purpose_place", "start_place", "inherits"})
 
 
 def _changes(old: Journey, new: Journey, stand: Standing) -> Iterable[Change]:
@@ -105,6 +102,60 @@ def _step_changes(old: Journey, new: Journey, state: str, stand: Standing) -> It
             yield Change("removed" if step in were else "added", state, step, instances=_there(stand, old, state, step))
         elif not same(were[step], are[step]):
             yield Change("changed", state, step, instances=_there(stand, old, state, step))
+
+
+def _with_policies(changes: Iterable[Change], old: int, new: Journey, target: Topology, stand: Standing) -> tuple[Change, ...]:
+    """Put to each step what the new version makes of who stands there; steps that have no row yet come last.
+
+    Who stands on a step that a rule names counts there, and not with the whole state.
+    """
+    rules = {(rule.version, rule.step): rule for rule in new.inherits}
+    apart: Counter[str] = Counter()
+    for (journey, version, state, step), count in stand.items():
+        if (journey, version) == (new.id, old) and (version, step) in rules:
+            apart[state] += count
+    found = []
+    for change in changes:
+        rule = rules.pop((old, change.step), None) if change.what != "added" and change.step else None
+        if rule is not None:
+            found.append(replace(change, policy=rule.policy, to=rule.to))
+        elif change.state and not change.step:
+            found.append(replace(change, instances=change.instances - apart[change.state]))
+        else:
+            found.append(change)
+    earlier = {each.version: each for each in target.earlier if each.id == new.id}
+    kept = {step.id for step in new.steps}
+    for (version, step), rule in rules.items():
+        before = earlier.get(version)
+        state = "" if before is None else next((name for name, one in before.states.items() if step in _ids(one)), "")
+        here = 0 if before is None else _there(stand, before, state, step)
+        what: What = "same" if step in kept else "removed"
+        found.append(Change(what, state, step, "", here, rule.policy, rule.to, 0 if version == old else version))
+    return tuple(found)
+
+
+def _ids(state: State) -> list[str]:
+    return [step.id for step in state.steps]
+
+
+def places(topology: Topology) -> frozenset[tuple[str, int, str]]:
+    """Give by journey, version and step where nobody is to stay."""
+    rules = ((each.id, rule) for each in topology.journeys for rule in each.inherits if rule.policy != STAY)
+    return frozenset((journey, rule.version, rule.step) for journey, rule in rules)
+
+
+def inheriting(found: Iterable[Found], topology: Topology) -> Iterator[str]:
+    """Give the customers with an instance that a newer version is to take over, or end."""
+    wanted = places(topology)
+    for each in found if wanted else ():
+        if any((one.journey, one.version, one.step) in wanted for one in each.document().instances):
+            yield each.customer
+
+
+def to_take_over(stand: Standing, topology: Topology) -> int:
+    """Count the instances of whom that is so."""
+    wanted = places(topology)
+    return sum(count for (journey, version, _, step), count in stand.items() if (journey, version, step) in wanted)
 
 
 def _without_steps(state: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -12,13 +13,12 @@ from msgspec.structs import replace
 from orchestrator.engine.contact import PAUSED
 from orchestrator.errors import NotPublishable
 from orchestrator.language.model import Topology
-from orchestrator.names import Operation
+from orchestrator.language.problems import nearest
 from orchestrator.operate.documents import Found
 from orchestrator.operate.operations import Answer, Desk, Request
-from orchestrator.operate.publishing.differences import Standing
 from orchestrator.operate.publishing.plan import Live
-from orchestrator.operate.publishing.publish import Author
-from orchestrator.wire.programs import Revision
+from orchestrator.operate.sight.counting import Standing
+from orchestrator.wire.programs import Freeze, Revision
 
 NOTHING_LIVE: Final = "nothing was ever published: workers run the journeys of their own folders"
 
@@ -58,20 +58,31 @@ def published(live: Live) -> Revision:
     return live.program.revision
 
 
-def paused(live: Live, journey: str) -> Revision:
-    """Give the revision that pauses a journey. Raises NotPublishable where it is not live, or paused already."""
+def paused(live: Live, journey: str, freezes_at: int = 0) -> Revision:
+    """Give the revision that pauses a journey; from `freezes_at`, ms UTC, its timers stand still, 0 for that they run.
+
+    Raises NotPublishable where it is not live, or paused already.
+    """
     revision = _of(live, journey)
     if journey in revision.paused:
         raise NotPublishable(f"{journey!r} is paused already", next_step="orchestrator journeys resume")
-    return replace(revision, paused=tuple(sorted((*revision.paused, journey))))
+    freezes = (*revision.freezes, Freeze(journey, freezes_at)) if freezes_at else revision.freezes
+    return replace(revision, paused=tuple(sorted((*revision.paused, journey))), freezes=freezes)
 
 
-def resumed(live: Live, journey: str) -> Revision | None:
-    """Give the revision that ends a journey's pause, None where it is not paused: then only what still waits is let go."""
+def resumed(live: Live, journey: str, at: int) -> Revision | None:
+    """Give the revision that ends a journey's pause at an instant, ms UTC; timers that stood still run from then on.
+
+    None where it is not paused: then only what still waits is let go.
+    """
     revision = _of(live, journey)
     if journey not in revision.paused:
         return None
-    return replace(revision, paused=tuple(each for each in revision.paused if each != journey))
+    freezes = tuple(
+        replace(each, until=max(at, each.since + 1)) if each.journey == journey and not each.until else each
+        for each in revision.freezes
+    )
+    return replace(revision, paused=tuple(each for each in revision.paused if each != journey), freezes=freezes)
 
 
 def rolled_back(live: Live, journey: str, version: int | None) -> Revision:
@@ -100,22 +111,26 @@ def _of(live: Live, journey: str) -> Revision:
     assert live.program is not None
     known = {each.id for each in (*live.program.topology.journeys, *live.program.topology.earlier)}
     if journey not in known:
-        raise NotPublishable(f"no journey {journey!r} is live", next_step="orchestrator journeys list")
+        near = nearest(journey, known)
+        advice = f"did you mean {near}?" if near else "orchestrator journeys list"
+        raise NotPublishable(f"no journey {journey!r} is live", next_step=advice)
     return revision
 
 
 def waiting(found: Iterable[Found], journey: str) -> Iterator[str]:
-    """Give the customers for whom something waits because a journey is paused, or was."""
+    """Give the customers for whom something waits because a journey is paused, or was: an action, or a clock that stands."""
     for each in found:
-        contact = each.document().contact
-        if contact is not None and any(held.reason == PAUSED and held.action.journey == journey for held in contact.held):
+        document = each.document()
+        held = () if document.contact is None else document.contact.held
+        is_held = any(one.reason == PAUSED and one.action.journey == journey for one in held)
+        if is_held or any(one.stopped and one.journey == journey for one in document.instances):
             yield each.customer
 
 
-def let_go(
-    desk: Desk, customers: Sequence[str], journey: str, author: Author, pace: tuple[int, float], progress: Callable[[int], None]
+def ask_slowly(
+    desk: Desk, customers: Sequence[str], what: Request, pace: tuple[int, float], progress: Callable[[int], None]
 ) -> list[Answer]:
-    """Let what waits for a journey be decided on anew, so many customers a second (rule V6).
+    """Ask the same for each customer, so many a second: to let go what waits (rule V6), to take over who stands on a step (V2).
 
     `pace` is that rate, and how long to wait for a worker. Each customer is a request on the operators' topic: ordered, audited
     and replayed like any record, and harmless to repeat. Blocks; the answers end where one stayed out.
@@ -126,8 +141,7 @@ def let_go(
         began = time.monotonic()
         now = time.time_ns() // 1_000_000
         batch = customers[start : start + rate]
-        asked = [Request(Operation.RESUME, each, author.by, author.reason, now, journey=journey) for each in batch]
-        answers += desk.ask(asked, wait_s)
+        answers += desk.ask([replace(what, customer=each, at=now, id=str(uuid.uuid4())) for each in batch], wait_s)
         progress(len(answers))
         if len(answers) < start + len(batch) or any(each.decided is None for each in answers[start:]):
             break

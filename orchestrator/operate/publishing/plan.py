@@ -15,8 +15,11 @@ from orchestrator.language.model import Streams
 from orchestrator.operate import documents
 from orchestrator.operate.publishing.composing import Target, compose_target, same, target_of
 from orchestrator.operate.publishing.definitions import read_board
-from orchestrator.operate.publishing.differences import JourneyChange, differences, lost_versions, standing
+from orchestrator.operate.publishing.differences import JourneyChange, differences, lost_versions, to_take_over
+from orchestrator.operate.sight.asking import Asker
+from orchestrator.operate.sight.counting import count
 from orchestrator.programs import PublishedProgram
+from orchestrator.structs import resolved
 from orchestrator.wire.programs import ProgramBoard
 from orchestrator.workspace import SHARED, Workspace
 
@@ -31,10 +34,12 @@ class PlannedFile(Struct, frozen=True):
     text: str
 
 
+@resolved
 class Plan(Struct, frozen=True):
     """`base` is the revision that was live when it was made, 0 for none. `shared` are the files beside journeys that differ.
 
-    `has_changes` tells whether applying it publishes anything.
+    `has_changes` tells whether applying it publishes anything, `taken_over` how many instances are not to stay as they are.
+    Instances were counted by the workers `counted_by`, those of the partitions `counted_in_changelog` there.
     """
 
     app: str
@@ -44,6 +49,9 @@ class Plan(Struct, frozen=True):
     files: tuple[PlannedFile, ...]
     entries: Mapping[str, int]
     has_changes: bool = True
+    taken_over: int = 0
+    counted_by: tuple[str, ...] = ()
+    counted_in_changelog: tuple[int, ...] = ()
     format: int = _FORMAT
 
 
@@ -67,9 +75,12 @@ def read_live(conf: Mapping[str, Any], workspace: Workspace) -> Live:
 
 
 def make_plan(
-    conf: Mapping[str, Any], workspace: Workspace, progress: documents.Progress = lambda done, total: None
+    conf: Mapping[str, Any],
+    workspace: Workspace,
+    asker: Asker | None,
+    progress: documents.Progress = lambda done, total: None,
 ) -> tuple[Plan, Target]:
-    """Compare a folder with what is live, and count the instances under way in the changelog. Blocks.
+    """Compare a folder with what is live, and have the instances under way counted (`sight.counting`). Blocks.
 
     Raises Unreachable, TopicMismatch, InvalidTopology, and NotPublishable where the folder cannot be published as things stand.
     """
@@ -77,7 +88,8 @@ def make_plan(
     target = compose_target(workspace, live.board, live.program)
     streams = workspace.topology.streams
     _check_wiring(live, target, streams)
-    stand = standing(documents.documents(conf, streams, progress=progress))
+    counted = count(conf, streams, asker, progress)
+    stand = counted.stand
     lost = lost_versions(target.topology, stand)
     if lost:
         listed = ", ".join(f"{journey} {version} ({count} instances)" for (journey, version), count in lost.items())
@@ -89,7 +101,10 @@ def make_plan(
     before = None if live.program is None else live.program.topology
     changes = tuple(differences(before, target.topology, stand))
     files = tuple(PlannedFile(file.name, file.kind, target.contents[file.sha256].decode()) for file in target.files)
-    return Plan(streams.app, live.number, changes, _shared(live, target), files, target.entries, _differ(live, target)), target
+    taken_over = to_take_over(stand, target.topology)
+    shared, differ = _shared(live, target), _differ(live, target)
+    told = (counted.workers, counted.read)
+    return Plan(streams.app, live.number, changes, shared, files, target.entries, differ, taken_over, *told), target
 
 
 def _check_wiring(live: Live, target: Target, streams: Streams) -> None:

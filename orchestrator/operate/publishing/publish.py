@@ -35,8 +35,8 @@ class Author(Struct, frozen=True):
 
 def revision_for(target: Target, base: Revision | None, app: str) -> Revision:
     """Give the revision that makes a target live after `base`; what is paused stays so."""
-    paused = () if base is None else base.paused
-    return Revision(app, 0, digest_of(target.files), target.files, dict(target.entries), paused)
+    made = Revision(app, 0, digest_of(target.files), target.files, dict(target.entries))
+    return made if base is None else replace(made, paused=base.paused, freezes=base.freezes)
 
 
 def publish(

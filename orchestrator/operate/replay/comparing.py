@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 from msgspec import Struct, field
@@ -17,14 +17,17 @@ from msgspec import Struct, field
 from orchestrator.names import Header
 from orchestrator.operate.replay.logs import Log, Topics
 from orchestrator.operate.replay.shadow import Said
-from orchestrator.operate.replay.window import FAR
+from orchestrator.operate.replay.window import FAR, SKEW_MS
 from orchestrator.wire.actions import decode_action
+from orchestrator.wire.exports import decode_export
+from orchestrator.wire.foreign import own
 from orchestrator.wire.handlings import decode_handling
 from orchestrator.wire.incidents import is_of_breaker
 from orchestrator.wire.journal import JournalRecord
 from orchestrator.wire.lines import iso
+from orchestrator.wire.traces import as_traced
 
-What = Literal["decisions", "action", "incident"]
+What = Literal["decisions", "action", "incident", "export"]
 
 # Headers of an incident that say what it is about, by the names under which a difference shows them.
 _SHOWN: Final = {
@@ -35,8 +38,10 @@ _SHOWN: Final = {
     Header.STEP: "step",
     Header.SEVERITY: "severity",
 }
-_SKEW_MS: Final = 60_000  # how far apart the clocks of two workers may be that had the partition one after the other
-_ORDER: Final = {"decisions": 0, "incident": 1, "action": 2}  # within one handling the decision says most
+_DECODERS: Final[Mapping[str, Callable[[bytes], dict[str, Any]]]] = {
+    "decisions": decode_handling, "action": decode_action, "export": decode_export,
+}  # fmt: skip
+_ORDER: Final = {"decisions": 0, "incident": 1, "export": 2, "action": 3}  # within one handling the decision says most
 
 
 class Side(Struct, gc=False):
@@ -128,6 +133,11 @@ class Comparison:
         self.gone = 0  # expected records from before the log's beginning
         self.unmatched = unmatched or Unmatched(since=_beginning(log))
 
+    @property
+    def is_even(self) -> bool:
+        """Whether either side has so far what the other has, and nothing waits."""
+        return not (self.differences or self.unmatched.expected or self.unmatched.found)
+
     def expect(self, said: Said, written: int, *, is_shown: bool) -> None:
         """Take what the shadow says; `written` is when the cycle was."""
         if written < self.unmatched.since:
@@ -144,7 +154,7 @@ class Comparison:
 
     def finish(self, cycles: Cycles) -> None:
         """Read the log to the end of the last cycle; what is still unmatched then is a difference, if the window has it."""
-        end = cycles.times[-1] + _SKEW_MS if cycles.times else 0
+        end = cycles.times[-1] + SKEW_MS if cycles.times else 0
         while (message := self._next_found()) is not None:
             # What was written long after the last cycle is of a later one. An incident may have its record's time.
             if self.what != "incident" and message.timestamp()[1] > end:
@@ -169,7 +179,7 @@ class Comparison:
         return None
 
     def _found(self, message: Any) -> None:
-        headers = message.headers() or []
+        headers = own(message.headers() or []) if self.what == "incident" else message.headers() or []
         side = Side(message.key(), message.value(), headers, 0, message.timestamp()[1])
         self._match(_identity(self.what, message.key(), message.value(), headers), side, self.unmatched.found)
 
@@ -183,7 +193,8 @@ class Comparison:
         if not waiting:
             del others[identity]
         log, replay = (other, side) if own is self.unmatched.expected else (side, other)
-        if (log.value, log.headers) != (replay.value, replay.headers) and replay.is_shown:
+        is_same = log.value == replay.value and (log.headers == replay.headers or _is_traced(log.headers, replay.headers))
+        if not is_same and replay.is_shown:
             self.differences.append(self._difference("changed", log, replay))
 
     def _cycle_of(self, side: Side, cycles: Cycles) -> int:
@@ -215,8 +226,11 @@ class Comparison:
 
 
 def _beginning(log: Log) -> int:
-    """Give when the first record of a log was written, 0 for one that has lost nothing; one that lost all begins never."""
-    if log.low == 0:
+    """Give when the first record of a log was written, 0 for one that has lost nothing; one that lost all begins never.
+
+    One that is not read from its beginning has lost nothing of what is compared.
+    """
+    if log.low == 0 or log.next > log.low:
         return 0
     first = log.peek()
     return FAR if first is None else int(first.timestamp()[1])
@@ -224,13 +238,26 @@ def _beginning(log: Log) -> int:
 
 def comparisons(logs: Mapping[str, Log], topics: Topics, unmatched: Mapping[str, Unmatched]) -> dict[str, Comparison]:
     """Give one for each output topic."""
-    kinds: dict[str, What] = {topics.transitions: "decisions", topics.incidents: "incident"}
+    kinds: dict[str, What] = {
+        topics.transitions: "decisions", topics.incidents: "incident", topics.exports: "export",
+    }  # fmt: skip
     return {topic: Comparison(log, kinds.get(topic, "action"), unmatched.get(topic)) for topic, log in logs.items()}
 
 
 def _is_same(message: Any, said: Said) -> bool:
     is_value = message.value() == said.value and message.key() == said.key
-    return is_value and (message.headers() or []) == said.headers
+    if not is_value:
+        return False
+    headers = message.headers() or []
+    # A worker that writes foreign headers besides adds them to the same; they follow from its settings, not from records.
+    if headers == said.headers or (len(headers) > len(said.headers) and own(headers) == said.headers):
+        return True
+    return _is_traced(headers, said.headers)
+
+
+def _is_traced(log: list[tuple[str, bytes | None]], replay: list[tuple[str, bytes | None]]) -> bool:
+    """Whether headers differ only because the worker exported spans, which is a matter of its settings, too."""
+    return log == as_traced(replay)
 
 
 def _identity(what: What, key: bytes | None, value: bytes | None, headers: list[tuple[str, bytes | None]]) -> str:
@@ -239,6 +266,8 @@ def _identity(what: What, key: bytes | None, value: bytes | None, headers: list[
         return (told.get(Header.INCIDENT_ID) or b"").decode()
     if what == "action":
         return (told.get(Header.CE_ID) or b"").decode()
+    if what == "export":
+        return _of_export(key, value)
     try:
         found = decode_handling(value or b"")
     except ValueError:
@@ -247,12 +276,20 @@ def _identity(what: What, key: bytes | None, value: bytes | None, headers: list[
     return f"{found['customer']} {found['at']} {source.get('topic', '')} {source.get('offset', '')}"
 
 
+def _of_export(key: bytes | None, value: bytes | None) -> str:
+    try:
+        found = decode_export(value or b"")
+    except ValueError:
+        return f"{key!r} undecodable"
+    return f"{found['customer']} {found['at']} {found['request_id']}"
+
+
 def _shown(what: What, side: Side) -> dict[str, Any]:
     if what == "incident":
         told = dict(side.headers)
         return {name: (told[header] or b"").decode(errors="replace") for header, name in _SHOWN.items() if header in told}
     try:
-        found = decode_handling(side.value or b"") if what == "decisions" else decode_action(side.value or b"")
+        found = _DECODERS[what](side.value or b"")
     except ValueError as error:
         return {"undecodable": str(error)}
     if what == "decisions":

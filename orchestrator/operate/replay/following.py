@@ -5,6 +5,7 @@ It can be stopped after any cycle: everything that it knows is then kept in the 
 
 from __future__ import annotations
 
+import fcntl
 import gc
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,24 +17,34 @@ from msgspec import Struct, field
 
 from orchestrator.engine.handling import Handling
 from orchestrator.errors import HistoryGone
+from orchestrator.names import Reason
+from orchestrator.operate.replay import snapshot
 from orchestrator.operate.replay.comparing import Cycles, Difference, Unmatched, comparisons
 from orchestrator.operate.replay.logs import Log, Topics
 from orchestrator.operate.replay.programs import Programs
 from orchestrator.operate.replay.shadow import Shadow
+from orchestrator.operate.replay.shadow_topic import ShadowTopic
+from orchestrator.operate.replay.snapshot import Reached, Snapshot
 from orchestrator.operate.replay.state import State
 from orchestrator.operate.replay.window import Window
 from orchestrator.operate.virtual_run import decision_lines
-from orchestrator.wire.incidents import deadly_record
+from orchestrator.structs import resolved
+from orchestrator.wire.incidents import Place, deadly_record, refused_record
 from orchestrator.wire.journal import JournalRecord, chain_of, decode_journal
 from orchestrator.wire.lines import action_line
 
 CHECKPOINT: Final = "checkpoint"
 DECISIONS: Final = "decisions.jsonl"
 ACTIONS: Final = "actions.jsonl"
+_LOCK: Final = ".lock"
 
 
 class Order(Struct, frozen=True):
-    """What to replay of one partition. `bounds` are those of each topic's log, `partitions` how many the app's topics have."""
+    """What to replay of one partition. `bounds` are those of each topic's log, `partitions` how many the app's topics have.
+
+    With `is_for_state` the state that it comes to is kept in the folder, and no lines of decisions and actions. `snapshots` is a
+    folder of states to begin with, which gets more, so many at most; `to_topic` is where all that the window has is written, too.
+    """
 
     partition: int
     partitions: int
@@ -42,6 +53,10 @@ class Order(Struct, frozen=True):
     window: Window
     folder: Path
     client: Mapping[str, Any]
+    is_for_state: bool = False
+    snapshots: Path | None = None
+    to_topic: str = ""
+    most_snapshots: int = snapshot.KEPT
 
 
 class Outcome(Struct):
@@ -56,26 +71,27 @@ class Outcome(Struct):
     miscounted: int = 0  # cycles of which the journal counts other decisions, actions or incidents than the log has
     differences: list[Difference] = field(default_factory=list)
     stood_in_for: list[str] = field(default_factory=list)
+    began_after: int = 0  # the cycle of the snapshot that it began with
     is_finished: bool = False
 
 
+@resolved
 class Checkpoint(Struct):
     """All that a partition's replay knows after a cycle."""
 
     outcome: Outcome
-    journal_next: int
-    cycle: int
-    chain: int
+    reached: Reached
     newest: int
-    positions: dict[str, int]
     documents: dict[str, bytes]
     outputs: dict[str, int]
     unmatched: dict[str, Unmatched]
     differences: dict[str, list[Difference]]
     counts: dict[str, tuple[int, int]]
     cycles: Cycles
-    deadly: list[tuple[str, int, int]]
+    deadly: list[Place]
+    unknown: list[Place]
     file_sizes: dict[str, int]
+    shadow_next: int = 0  # of the topic that is written
 
 
 class Following:
@@ -83,26 +99,65 @@ class Following:
 
     def __init__(self, order: Order, programs: Programs) -> None:
         order.folder.mkdir(parents=True, exist_ok=True)
+        # A process whose parent was killed goes on to the end of its cycle, and keeps where it is: that is waited for.
+        self._lock = (order.folder / _LOCK).open("wb")
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._order, self._programs = order, programs
+        self._used: IO[bytes] | None = None  # the file of the snapshot that it began with
         kept = _kept(order.folder)
         self.outcome = kept.outcome if kept else Outcome()
         if self.outcome.is_finished:
+            self._lock.close()
             return
-        self._cycle, self._chain = (kept.cycle, kept.chain) if kept else (0, 0)
-        self._positions = kept.positions if kept else {}
+        began = None if kept else self._nearest()
+        self._reached = _reached_by(kept, began)
         self._cycles = kept.cycles if kept else Cycles()
-        self._journal = self._log(order.topics.journal, kept.journal_next if kept else None)
-        self._sources = {topic: self._log(topic, self._positions.get(topic)) for topic in order.topics.sources}
-        outputs = {topic: self._log(topic, kept.outputs[topic] if kept else None) for topic in order.topics.outputs}
+        self._journal = self._log(order.topics.journal, self._reached.journal_next)
+        self._sources = {topic: self._log(topic, self._reached.positions.get(topic)) for topic in order.topics.sources}
+        read = kept.outputs if kept else began.outputs if began else {}
+        outputs = {topic: self._log(topic, read.get(topic)) for topic in order.topics.outputs}
         self._comparisons = comparisons(outputs, order.topics, kept.unmatched if kept else {})
         for topic, comparison in self._comparisons.items() if kept else ():
             assert kept is not None
             comparison.differences = kept.differences[topic]
             comparison.compared, comparison.gone = kept.counts[topic]
-        state = State(order.partition, order.partitions, kept.documents if kept else None)
-        self.shadow = Shadow(state, self._take, kept.newest if kept else 0)
-        self.shadow.deadly = set(kept.deadly) if kept else set(self._deadly())
+        start = kept or began
+        state = State(order.partition, order.partitions, start.documents if start else None)
+        self.shadow = Shadow(state, self._take, start.newest if start else 0)
+        deadly, unknown = (set(kept.deadly), set(kept.unknown)) if kept else self._refused_then()
+        self.shadow.deadly, self.shadow.unknown = deadly | set(began.deadly if began else ()), unknown
         self._files = {name: _opened(order.folder / name, kept.file_sizes[name] if kept else 0) for name in (DECISIONS, ACTIONS)}
+        self._shadow_topic = self._topic_to_write(kept.shadow_next if kept else 0)
+
+    def _nearest(self) -> Snapshot | None:
+        """Give the latest snapshot from before the window that is of this history, None where there is none."""
+        order = self._order
+        if order.snapshots is None:
+            return None
+        is_before = (lambda _: True) if order.is_for_state else order.window.begins_after
+        for found in snapshot.kept(order.snapshots, order.topics.journal, order.partition):
+            low, high = order.bounds[order.topics.journal]
+            state = found.snapshot
+            if is_before(state) and low <= state.journal_next <= high and self._is_followed(state):
+                self.outcome.began_after = state.cycle
+                self._used = snapshot.use(found)
+                return state
+            found.file.close()
+        return None
+
+    def _is_followed(self, found: Snapshot) -> bool:
+        """Tell whether the journal goes on from a snapshot; where it ends there, nothing speaks against it."""
+        log = self._log(self._order.topics.journal, found.journal_next)
+        try:
+            message = log.peek()
+            record = None if message is None else decode_journal(message.value() or b"")
+            return record is None or (record.cycle, record.previous) == (found.cycle + 1, found.chain)
+        finally:
+            log.close()
+
+    def _topic_to_write(self, following: int) -> ShadowTopic | None:
+        order = self._order
+        return ShadowTopic(order.client, order.to_topic, order.partition, following) if order.to_topic else None
 
     def run(self, tell: Callable[[int], None], is_stopped: Callable[[], bool]) -> Outcome:
         """Follow the journal. `tell` hears how many source offsets lie behind; when `is_stopped`, all is kept for going on.
@@ -113,9 +168,9 @@ class Following:
             return self.outcome
         gc.disable()  # a replay makes many objects and no cycles of references: looking for those takes a fifth of its time
         try:
-            for record, at in self._records():
-                self._follow(record, at)
-                tell(sum(self._positions.values()))
+            for record, reached in self._records():
+                self._follow(record, reached)
+                tell(sum(self._reached.positions.values()))
                 if is_stopped():
                     self._keep()
                     return self.outcome
@@ -141,40 +196,49 @@ class Following:
             yield message
 
     def _where(self) -> str:
-        return f"{self._order.topics.journal}/{self._order.partition}, cycle {self._cycle}"
+        return f"{self._order.topics.journal}/{self._order.partition}, after cycle {self._reached.cycle}"
 
-    def _deadly(self) -> Iterator[tuple[str, int, int]]:
-        """Give the records of which the incidents say that they ended processes: no replay may touch these."""
+    def _refused_then(self) -> tuple[set[Place], set[Place]]:
+        """Give the records of which the incidents say that they ended processes, and those whose schema nobody knew.
+
+        No replay may touch the first; of the second the registry may know more by now.
+        """
+        deadly, unknown = set[Place](), set[Place]()
         log = self._log(self._order.topics.incidents)
         while (message := log.pop()) is not None:
-            if (found := deadly_record(message.headers() or [])) is not None:
-                yield found
+            headers = message.headers() or []
+            if (place := deadly_record(headers)) is not None:
+                deadly.add(place)
+            elif (place := refused_record(headers, Reason.UNKNOWN_SCHEMA)) is not None:
+                unknown.add(place)
         log.close()
+        return deadly, unknown
 
-    def _records(self) -> Iterator[tuple[JournalRecord, int]]:
-        """Give the journal's records that the window needs, each held against the one before it."""
+    def _records(self) -> Iterator[tuple[JournalRecord, Reached]]:
+        """Give the journal's records that the window needs, each held against the one before it, and where each leads."""
         while (message := self._journal.pop()) is not None:
-            at = message.timestamp()[1]
-            if self._order.window.is_past(self._positions, at):
+            at, reached = message.timestamp()[1], self._reached
+            if self._order.window.is_past(reached.positions, at):
                 return
             value = message.value() or b""
             record = decode_journal(value)
-            if record.cycle != self._cycle + 1 or record.previous != self._chain:
+            if record.cycle != reached.cycle + 1 or record.previous != reached.chain:
                 raise HistoryGone(
-                    f"the journal goes from cycle {self._cycle} to {record.cycle}: what the state was then is not known",
+                    f"the journal goes from cycle {reached.cycle} to {record.cycle}: what the state was then is not known",
                     where=self._where(),
-                    next_step="replay begins with the first cycle: keep the whole journal (its cleanup.policy=delete)",
+                    next_step="it begins with the first cycle or a snapshot: keep the whole journal (its cleanup.policy=delete)",
                 )
-            self._cycle, self._chain = record.cycle, chain_of(value)
-            yield record, at
+            yield record, Reached(record.cycle, chain_of(value), at, self._journal.next, dict(record.sources))
 
-    def _follow(self, record: JournalRecord, at: int) -> None:
+    def _follow(self, record: JournalRecord, reached: Reached) -> None:
+        at, outcome = reached.at, self.outcome
         program = self._programs.named(record.program, self._where())
         is_shown = self._order.window.covers(record, at)
+        if is_shown and not outcome.shown_cycles:
+            self._keep_snapshot()
         said, handlings = self.shadow.cycle(record, at, program)
         self._cycles.add(record, at, self._order.topics.sources, is_shown=is_shown)
-        self._positions = dict(record.sources)
-        outcome = self.outcome
+        self._reached = reached
         outcome.cycles += 1
         outcome.timers += sum(run.first for run in record.runs if not run.topic)
         for each in said:
@@ -186,7 +250,10 @@ class Following:
                 record.actions,
                 record.incidents,
             )
-            self._write(handlings)
+            if not self._order.is_for_state:
+                self._write(handlings)
+            if self._shadow_topic is not None:
+                self._shadow_topic.send(said, at)
 
     def _write(self, handlings: list[Handling]) -> None:
         decisions, actions = self._files[DECISIONS], self._files[ACTIONS]
@@ -198,12 +265,15 @@ class Following:
 
     def _finish(self) -> None:
         outcome = self.outcome
+        self._keep_snapshot()
         for comparison in self._comparisons.values():
             comparison.finish(self._cycles)
             outcome.differences += comparison.differences
             outcome.compared[comparison.what] = outcome.compared.get(comparison.what, 0) + comparison.compared
             outcome.gone += comparison.gone
         outcome.stood_in_for = sorted(self._programs.stood_in_for)
+        if self._order.is_for_state:
+            snapshot.write(self._order.folder / snapshot.STATE, self._snapshot())
         outcome.is_finished = True
         self._keep()
 
@@ -212,11 +282,8 @@ class Following:
         is_over = self.outcome.is_finished
         kept = Checkpoint(
             outcome=self.outcome,
-            journal_next=self._journal.next,
-            cycle=self._cycle,
-            chain=self._chain,
+            reached=self._reached,
             newest=self.shadow.newest,
-            positions=self._positions,
             documents={} if is_over else self.shadow.state.documents,
             outputs={topic: each.log.next for topic, each in self._comparisons.items()},
             unmatched={} if is_over else {topic: each.unmatched for topic, each in self._comparisons.items()},
@@ -224,17 +291,42 @@ class Following:
             counts={topic: (each.compared, each.gone) for topic, each in self._comparisons.items()},
             cycles=Cycles() if is_over else self._cycles,
             deadly=sorted(self.shadow.deadly),
+            unknown=sorted(self.shadow.unknown),
             file_sizes={name: _flushed(file) for name, file in self._files.items()},
+            shadow_next=self._shadow_topic.flush() if self._shadow_topic is not None else 0,
         )
         part = self._order.folder / f".{CHECKPOINT}.part"
         part.write_bytes(msgspec.msgpack.encode(kept))
         part.replace(self._order.folder / CHECKPOINT)
 
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(
+            reached=self._reached,
+            newest=self.shadow.newest,
+            outputs={topic: each.log.next for topic, each in self._comparisons.items()},
+            deadly=sorted(self.shadow.deadly),
+            documents=self.shadow.state.documents,
+        )
+
+    def _keep_snapshot(self) -> None:
+        """Keep the state for later replays, where the programs of then have run and the log has all of it and nothing else."""
+        order, outcome = self._order, self.outcome
+        is_of_then = not self._programs.stood_in_for and not outcome.miscounted
+        if order.snapshots is None or not is_of_then or self._reached.cycle in (0, outcome.began_after):
+            return
+        if all(each.is_even for each in self._comparisons.values()):
+            snapshot.keep(order.snapshots, order.topics.journal, order.partition, self._snapshot(), order.most_snapshots)
+
     def _close(self) -> None:
         for log in (self._journal, *self._sources.values(), *(each.log for each in self._comparisons.values())):
             log.close()
-        for file in self._files.values():
+        for file in (*self._files.values(), self._lock, *([self._used] if self._used is not None else [])):
             file.close()
+
+
+def _reached_by(kept: Checkpoint | None, began: Snapshot | None) -> Reached:
+    start = kept or began
+    return start.reached if start else Reached()
 
 
 def _counts(handlings: list[Handling], said: list[Any], topics: Topics) -> tuple[int, int, int]:

@@ -27,34 +27,36 @@ _READING: Final[Mapping[str, Any]] = {
     "fetch.wait.max.ms": 20,
 }
 _BATCH: Final = 2_000
-_POLL_S: Final = 0.2
+_POLL_S: Final = 0.02  # a batch that is not full is waited for so long: at the end of each log, and when the reader is faster
 _STALLED_S: Final = 60.0
 
 Bounds = dict[str, dict[int, Range]]  # topic to partition to first and next committed offset
 
 
 class Topics(Struct, frozen=True):
-    """The topics that a replay reads, by what they are for."""
+    """The topics that a replay reads, by what they are for. `outputs` are decisions, incidents, exports, then actions."""
 
     journal: str
     sources: tuple[str, ...]
-    outputs: tuple[str, ...]  # decisions and incidents, then actions
+    outputs: tuple[str, ...]
     transitions: str
     incidents: str
+    exports: str
 
 
 def topics_of(topology: Topology) -> Topics:
     """Give those of a topology."""
     streams = topology.streams
     actions = sorted({channel.topic for channel in topology.policy.channels.values()})
-    outputs = (streams.transitions, streams.incidents, *actions)
-    return Topics(streams.journal, streams.sources, outputs, streams.transitions, streams.incidents)
+    outputs = (streams.transitions, streams.incidents, streams.exports, *actions)
+    return Topics(streams.journal, streams.sources, outputs, streams.transitions, streams.incidents, streams.exports)
 
 
 def bounds(conf: Mapping[str, Any], topics: Topics, partitions: Sequence[int]) -> Bounds:
     """Give the bounds of all logs. The journal is asked first: what its cycles wrote is then before the other logs' ends.
 
-    Blocks; raises Unreachable, TopicMismatch. The topic of a channel that only a draft has need not be there.
+    Blocks; raises Unreachable, TopicMismatch. The topic of a channel that only a draft has need not be there, nor
+    that of exports, which workers of before did not have.
     """
     found = {topic: documents.ranges(conf, topic, partitions) for topic in (topics.journal, *topics.sources)}
     for topic in topics.outputs:
@@ -76,7 +78,7 @@ class Log:
     def __init__(self, conf: Mapping[str, Any], place: tuple[str, int], limits: Range, start: int | None = None) -> None:
         self.topic, self.partition = place
         self.low, self._high = limits
-        self.next = self.low if start is None else start  # offset after the last record given
+        self.next = self.low if start is None else max(start, self.low)  # offset after the last record given
         self._held: Any = None
         self._fetched: deque[Any] = deque()
         self._reached = self.next
@@ -87,8 +89,13 @@ class Log:
 
     def pop(self) -> Any:
         """Give the next record, None at the end."""
-        message = self.peek()
-        self._held = None
+        message = self._held
+        if message is not None:
+            self._held = None
+        elif self._fetched:
+            message = self._fetched.popleft()
+        else:
+            message, self._held = self.peek(), None
         if message is not None:
             self.next = message.offset() + 1
         return message

@@ -33,10 +33,14 @@ class Basis(Struct, frozen=True):
     schemas: Path | None
     limits: GateLimits
     is_any_program: bool = False
+    registry: Mapping[str, str] = {}  # its client's settings, none for none
 
     def programs(self, conf: Mapping[str, Any] | None = None) -> Programs:
         """Load them; with `conf` those too that were published, once they are asked for. Raises what `Workspace.load` does."""
-        return Programs(self.topologies, self.schemas, self.limits, is_any_good=self.is_any_program, conf=conf)
+        return Programs(
+            self.topologies, self.schemas, self.limits,
+            is_any_good=self.is_any_program, conf=conf, registry=self.registry,
+        )  # fmt: skip
 
 
 def replay_all(orders: Sequence[Order], basis: Basis, jobs: int, tell: Tell) -> dict[int, Outcome]:

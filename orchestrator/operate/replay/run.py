@@ -17,6 +17,8 @@ from orchestrator.operate.replay.comparing import Difference
 from orchestrator.operate.replay.following import Order, Outcome
 from orchestrator.operate.replay.processes import Basis, Tell, replay_all
 from orchestrator.operate.replay.programs import Program
+from orchestrator.operate.replay.shadow_topic import prepare
+from orchestrator.operate.replay.snapshot import KEPT
 from orchestrator.operate.replay.window import Window
 
 DIFFERENCES: Final = "differences.jsonl"
@@ -24,12 +26,16 @@ _ASKED: Final = "replay.json"
 
 
 class Asked(Struct, frozen=True):
-    """What a replay is asked for: which partitions, which window, how many processes, and where it writes."""
+    """What a replay is asked for: partitions, window, how many processes, where it writes, and whether it is for the state."""
 
     partitions: Sequence[int]
     window: Window
     jobs: int
     folder: Path
+    is_for_state: bool = False
+    snapshots: Path | None = None
+    to_topic: str = ""
+    most_snapshots: int = KEPT
 
 
 class Result(Struct):
@@ -82,16 +88,20 @@ def replay(conf: Mapping[str, Any], asked: Asked, basis: Basis, tell: Tell, say_
     program = programs.found[0]
     topics = logs.topics_of(program.topology)
     bounds = _agreed(asked, [each.name for each in programs.found], lambda: logs.bounds(conf, topics, asked.partitions))
-    if gone := [n for n in asked.partitions if bounds[topics.journal][n][0] > 0]:
+    gone = [n for n in asked.partitions if bounds[topics.journal][n][0] > 0]
+    if gone and asked.snapshots is None:
         raise HistoryGone(
             f"the journal of partition {', '.join(map(str, gone))} has lost its beginning",
             where=topics.journal,
-            next_step="replay begins with the first cycle: keep the whole journal (its cleanup.policy=delete)",
+            next_step="replay begins with the first cycle or a snapshot: keep the whole journal (its cleanup.policy=delete)",
         )
+    if asked.to_topic:
+        prepare(conf, program.topology, asked.to_topic)
     orders = [
         Order(
             number, program.topology.streams.partitions, topics, {t: each[number] for t, each in bounds.items()},
-            asked.window, asked.folder / f"partition-{number}", conf,
+            asked.window, asked.folder / f"partition-{number}", conf, asked.is_for_state,
+            asked.snapshots, asked.to_topic, asked.most_snapshots,
         )
         for number in asked.partitions
     ]  # fmt: skip
@@ -109,6 +119,10 @@ def _agreed(asked: Asked, programs: Sequence[str], measure: Callable[[], logs.Bo
     Raises FolderTaken where the folder has the work of another one.
     """
     mine = {"partitions": list(asked.partitions), "window": msgspec.to_builtins(asked.window), "programs": list(programs)}
+    if asked.is_for_state:
+        mine["is_for_state"] = True
+    if asked.to_topic:
+        mine["to_topic"] = asked.to_topic
     note = asked.folder / _ASKED
     if note.is_file():
         found = msgspec.json.decode(note.read_bytes())
@@ -119,9 +133,11 @@ def _agreed(asked: Asked, programs: Sequence[str], measure: Callable[[], logs.Bo
                 next_step="name another folder with --out, or remove this one",
             )
         return msgspec.convert(found["bounds"], logs.Bounds, strict=False)
-    if asked.folder.is_dir() and any(asked.folder.iterdir()):
+    part = asked.folder / f".{_ASKED}.part"
+    if asked.folder.is_dir() and any(each != part for each in asked.folder.iterdir()):
         raise FolderTaken("the folder is not empty", where=str(asked.folder), next_step="name another folder with --out")
     bounds = measure()
     asked.folder.mkdir(parents=True, exist_ok=True)
-    note.write_bytes(msgspec.json.encode({"asked": mine, "bounds": bounds}))
+    part.write_bytes(msgspec.json.encode({"asked": mine, "bounds": bounds}))
+    part.replace(note)  # whole, or not there: a killed process leaves no folder that cannot be gone on with
     return bounds

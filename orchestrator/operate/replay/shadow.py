@@ -46,6 +46,7 @@ class Shadow:
         self.state = state
         self.newest = newest
         self.deadly: Set[tuple[str, int, int]] = frozenset()  # records that ended processes: nobody looks at them again
+        self.unknown: Set[tuple[str, int, int]] = frozenset()  # records whose schema the registry did not have then
         self._take_records = take
         self._outboxes: dict[str, Outbox] = {}
 
@@ -54,7 +55,7 @@ class Shadow:
         self._record, self._at, self._program = record, at, program
         self._said: list[Said] = []
         self._handlings: list[Handling] = []
-        name, self.state.paused = program.name, program.paused
+        name, self.state.paused, self.state.freezes = program.name, program.paused, program.freezes
         self._out = self._outboxes.get(name) or self._outboxes.setdefault(name, Outbox(program.topology, lambda: at))
         for run in record.runs:
             if run.topic:
@@ -67,10 +68,9 @@ class Shadow:
         return self._said, self._handlings
 
     def _read(self, run: Run) -> None:
-        admit, wall = self._program.gate.admit, run.clock or self._at
+        wall = run.clock or self._at
         for message in self._take_records(run.topic, run.first, run.next):
-            is_deadly = bool(self.deadly) and (message.topic(), message.partition(), message.offset()) in self.deadly
-            admitted = DEADLY if is_deadly else admit(message, wall)
+            admitted = self._admitted(message, wall)
             if isinstance(admitted, Record):
                 self._handle(message, admitted, run.clock)
             elif isinstance(admitted, Refusal):
@@ -78,6 +78,13 @@ class Shadow:
                 self._collect((message.topic(), message.offset(), ""), self._at)
             else:
                 self._advance(message.timestamp()[1])
+
+    def _admitted(self, message: Any, wall: int) -> Record | Refusal | None:
+        """Do as the gate did then: what ended processes is not touched, and what was registered since was not known."""
+        place = message.topic(), message.partition(), message.offset()
+        if place in self.deadly:
+            return DEADLY
+        return (self._program.unasking if place in self.unknown else self._program.gate).admit(message, wall)
 
     def _advance(self, time: int) -> None:
         """Move the clock. The wall clock bounds it; what is known of that is where the cycle ended."""
@@ -121,5 +128,5 @@ class Shadow:
 
     def _collect(self, source: tuple[str, int, str] | None, at: int) -> None:
         cycle = self._record.cycle
-        for each in self._out.take():
+        for each in self._out.take_records():
             self._said.append(Said(each.topic, each.key, each.value, each.headers or [], cycle, at, source))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from orchestrator.engine.engine import NEVER, Customer, next_due
-from orchestrator.engine.vicinity import NOTE
+from orchestrator.engine.vicinity import NO_FREEZES, NOTE, Freezes
 from orchestrator.wire.partitioning import partition_for
 
 DECODED: Final = 20_000  # customers whose decoded documents are kept from one cycle to the next
@@ -20,6 +20,7 @@ class State:
         """`documents` are those to begin with, notes among them."""
         self.number = number
         self.paused: frozenset[str] = frozenset()
+        self.freezes: Freezes = NO_FREEZES
         self.documents: dict[str, bytes] = dict(documents or {})
         self.lent: dict[str, bytes | None] = {}  # who was asked for in the handling at hand, as stored before it
         self._partitions = partitions

@@ -38,6 +38,8 @@ def stood_in_for(result: Result) -> list[str]:
 
 def lines(result: Result) -> Iterator[str]:
     """Give a result as text of 80 columns, customers and causes apart."""
+    if began := [each.began_after for each in result.outcomes.values() if each.began_after]:
+        yield f"{len(began)} partitions began with a snapshot, the earliest after cycle {min(began):,}"
     compared = ", ".join(f"{count:,} {what if what == 'decisions' else what + 's'}" for what, count in result.compared.items())
     yield f"{result.total('shown_cycles'):,} cycles beside the log: {compared or 'nothing'}"
     if gone := result.total("gone"):
@@ -100,6 +102,8 @@ def _in_words(difference: Difference, side: dict[str, Any] | None, other: dict[s
         return "nothing"
     if difference.what == "incident":
         return f"incident {side.get('reason', '')} {side.get('journey', '')}".rstrip()
+    if difference.what == "export":
+        return "an export"
     if difference.what == "action":
         named = side.get("template") or side.get("action") or ""
         return f"{side.get('kind')} {side.get('journey')}/{side.get('step')} {named}".rstrip()

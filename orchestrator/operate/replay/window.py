@@ -7,9 +7,11 @@ from typing import Final
 
 from msgspec import Struct
 
+from orchestrator.operate.replay.snapshot import Snapshot
 from orchestrator.wire.journal import JournalRecord
 
 FAR: Final = (1 << 62) - 1
+SKEW_MS: Final = 60_000  # how far apart the clocks of two workers may be that had the partition one after the other
 
 
 class Window(Struct, frozen=True):
@@ -33,6 +35,12 @@ class Window(Struct, frozen=True):
     def _overlaps(self, topic: str, first: int, following: int) -> bool:
         start, end = self.offsets.get(topic, (FAR, FAR))
         return first < end and start < following
+
+    def begins_after(self, snapshot: Snapshot) -> bool:
+        """Tell whether no cycle up to a snapshot's can be in the window. Clocks of two workers may be a minute apart."""
+        reached = snapshot.reached
+        is_offset_before = any(reached.positions.get(topic, 0) <= start for topic, (start, _) in self.offsets.items())
+        return reached.at + SKEW_MS < self.from_ms or (is_offset_before and len(self.offsets) == 1)
 
     def is_past(self, positions: Mapping[str, int], at: int) -> bool:
         """Tell whether no later cycle can be in the window, from the positions before a cycle and the time of that cycle."""

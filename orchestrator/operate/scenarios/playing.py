@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, Final
 
 from msgspec import Struct, field
@@ -187,7 +188,7 @@ class _Player:
             message = "`raw` needs `topologies` with a streams.yaml: only that says which topics carry which events"
             self._problems.error(given.place, codes.CONFLICT, message)
             return
-        gate = Gate(self._stage.schemas, streams, self.simulation.engine.hears)
+        gate = Gate(self._stage.schemas, streams, self.simulation.engine.hears, reads=self.simulation.engine.reads)
         found = gate.admit(RawMessage(given, number), max(self.simulation.clock, given.at))
         if isinstance(found, Record):
             self.take(self.simulation.feed(found), found)
@@ -214,5 +215,6 @@ class _Player:
         self.take(self.simulation.advance(given.at))
         moment = Moment(EVERYBODY, given.at, f"{given.word} {given.journey}", Handling(EVERYBODY, given.at))
         self.seen.moments.append(moment)
-        act = self.simulation.resume if given.is_resume else self.simulation.pause
+        resume, pause = self.simulation.resume, partial(self.simulation.pause, freezes=given.is_frozen)
+        act = resume if given.is_resume else pause
         self.take(act(given.journey, given.at))

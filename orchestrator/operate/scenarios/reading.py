@@ -198,7 +198,8 @@ def _redrive(fields: Fields, at: int) -> GivenRedrive | None:
 
 
 def _pause(fields: Fields, at: int) -> GivenPause:
-    return GivenPause(fields.place, at, fields.text("pause", required=True), fields.at("pause"))
+    journey, is_frozen = fields.text("pause", required=True), fields.choice("timers", ("run", "freeze"), "run") == "freeze"
+    return GivenPause(fields.place, at, journey, fields.at("pause"), is_frozen=is_frozen)
 
 
 def _resume(fields: Fields, at: int) -> GivenPause:

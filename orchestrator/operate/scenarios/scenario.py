@@ -86,13 +86,14 @@ class GivenRedrive(Struct, frozen=True):
 
 
 class GivenPause(Struct, frozen=True):
-    """An operator's pause of a journey, or its resume (rule V6)."""
+    """An operator's pause of a journey, or its resume (rule V6); `is_frozen`: its timers stand still in the pause."""
 
     place: Place
     at: int
     journey: str
     journey_place: Place
     is_resume: bool = False
+    is_frozen: bool = False
 
     @property
     def word(self) -> str:

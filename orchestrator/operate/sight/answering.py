@@ -20,7 +20,6 @@ from orchestrator.operate.sight.looking_up import document_of
 from orchestrator.operate.sight.waits import Wait, waits_at, waits_now
 from orchestrator.operate.sight.why import Question, Told
 from orchestrator.wire.gate import Gate, Refusal
-from orchestrator.wire.schemas import SchemaSet
 
 _WIDTH: Final = 80
 _WORDS: Final = {
@@ -28,6 +27,7 @@ _WORDS: Final = {
     Kind.ACTION_EMITTED: "sent", Kind.ACTION_SUPPRESSED: "not sent", Kind.ACTION_HELD: "has to wait",
     Kind.ACTION_RELEASED: "need not wait any more", Kind.ACTION_CANCELLED: "called off", Kind.OUTCOME_RECEIVED: "reported back",
     Kind.CALL_FAILED: "call given up", Kind.RETRY_SCHEDULED: "call to be made again", Kind.CONDITION_ERROR: "could not be told",
+    Kind.TAKEN_OVER: "goes on by a newer version",
     Kind.EXITED: "left", Kind.ENDED: "ended", Kind.EXPIRED: "expired", Kind.MERGED: "merged", Kind.ERASED: "erased",
 }  # fmt: skip
 
@@ -51,11 +51,11 @@ class Answer(Struct, frozen=True):
 
 
 class Sources(Struct, frozen=True):
-    """Whom to ask; `asker` None asks no worker."""
+    """Whom to ask; `asker` None asks no worker, `gate` hears all types."""
 
     conf: Mapping[str, Any]
     topology: Topology
-    schemas: SchemaSet
+    gate: Gate
     asker: Asker | None
     progress: Progress
 
@@ -77,11 +77,10 @@ def answer(customer: str, question: Question, sources: Sources, at: int | None) 
 
 def _payloads(sources: Sources, places: list[Place]) -> dict[Place, Mapping[str, Any]]:
     """Decode the records that were handled; one that the schemas of now refuse has no values to show."""
-    gate = Gate(sources.schemas, sources.topology.streams, lambda _: True)
     now = time.time_ns() // 1_000_000
     found: dict[Place, Mapping[str, Any]] = {}
     for place, message in records_at(sources.conf, places).items():
-        record = gate.admit(message, now)
+        record = sources.gate.admit(message, now)
         if record is not None and not isinstance(record, Refusal):
             found[place] = record.payload
     return found

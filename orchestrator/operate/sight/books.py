@@ -17,8 +17,8 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from orchestrator.names import Kind
+from orchestrator.operate.sight.shelf import Action, Place, Shelf
 
-Place = tuple[str, str, str]  # journey, step, channel
 DECIDED: Final = "decided"
 EMITTED: Final = "emitted"
 CYCLES: Final = "cycles"
@@ -72,19 +72,6 @@ class Report(Struct, frozen=True, gc=False):
     customer: str
 
 
-class _Action(Struct, gc=False):
-    place: Place = ("", "", "")
-    customer: str = ""
-    last: str = ""
-    reason: str = ""
-    emissions: int = 0
-    commands: int = 0
-    is_call: bool = False
-    reported: str = ""
-    reported_at: int = 0
-    logged: bool = False
-
-
 class Books:
     """Takes a partition's records in any order between topics, each topic in its own; then gives sums and differences.
 
@@ -95,13 +82,12 @@ class Books:
     def __init__(self, partition: int, *, is_whole: bool) -> None:
         self.partition = partition
         self.is_whole = is_whole
-        self._actions: dict[str, _Action] = {}
+        self._shelf = Shelf()
         self._without_id: dict[Place, Counter[str]] = {}
         self._too_large: Counter[tuple[str, str, str]] = Counter()  # customer, journey, step
         self._decisions = self._commands = 0
-        self._journal: dict[int, tuple[int, int]] = {}  # cycle: decisions, actions
+        self._cycle = self._cycles = self._cycle_decisions = self._cycle_actions = 0  # the latest, how many, and their counts
         self._outcomes_to = 0
-        self._told: set[str] = set()  # event ids of outcomes, whose repeats nobody logs
 
     # What goes in
 
@@ -113,7 +99,7 @@ class Books:
             if kind in _ACTION_KINDS:
                 self._decide(handling["customer"], decision)
             elif kind == Kind.OUTCOME_RECEIVED and decision["action_id"]:
-                self._action(decision["action_id"]).logged = True
+                self._shelf.action(decision["action_id"]).logged = True
             elif kind == Kind.ERASED:
                 self._erase(handling["customer"])
 
@@ -122,7 +108,7 @@ class Books:
         if not decision["action_id"]:
             self._without_id.setdefault(place, Counter())[decision["reason"] or ""] += 1
             return
-        action, kind = self._action(decision["action_id"]), decision["kind"]
+        action, kind = self._shelf.action(decision["action_id"]), decision["kind"]
         action.place, action.customer = place, customer
         if kind == Kind.ACTION_EMITTED:
             action.emissions += 1
@@ -131,8 +117,8 @@ class Books:
         action.last, action.reason = kind, decision["reason"] or ""
 
     def _erase(self, customer: str) -> None:
-        for action in self._actions.values():
-            if action.customer == customer and action.last == Kind.ACTION_HELD:
+        for _, action in self._shelf.of_customer(customer):
+            if action.last == Kind.ACTION_HELD:
                 action.last, action.reason = Kind.ACTION_CANCELLED, ERASED
 
     def command(self, command: Mapping[str, Any]) -> None:
@@ -140,7 +126,7 @@ class Books:
         self._commands += 1
         if command["kind"] == "cancel":
             return
-        action = self._action(command["action_id"])
+        action = self._shelf.action(command["action_id"])
         action.commands += 1
         action.is_call = command["kind"] == "call"
         if not action.customer:
@@ -149,10 +135,9 @@ class Books:
 
     def outcome(self, action_id: str, report: Report) -> None:
         """Take a record of the outcomes' topic."""
-        if report.event_id and report.event_id in self._told:
-            return
-        self._told.add(report.event_id)
-        action = self._action(action_id)
+        if report.event_id and not self._shelf.is_new(report.event_id):
+            return  # a repeat, which nobody logs
+        action = self._shelf.action(action_id)
         if not action.reported:
             action.reported_at = report.offset
         action.reported = report.status
@@ -164,14 +149,14 @@ class Books:
 
     def cycle(self, number: int, decisions: int, actions: int, outcomes_to: int) -> None:
         """Take a record of the journal; outcomes before the offset `outcomes_to` are handled."""
-        self._journal[number] = decisions, actions
+        self._cycle, self._cycles = max(self._cycle, number), self._cycles + 1
+        self._cycle_decisions += decisions
+        self._cycle_actions += actions
         self._outcomes_to = max(self._outcomes_to, outcomes_to)
 
-    def _action(self, action_id: str) -> _Action:
-        known = self._actions.get(action_id)
-        if known is None:
-            known = self._actions[action_id] = _Action()
-        return known
+    def close(self) -> None:
+        """Let go of what is kept."""
+        self._shelf.close()
 
     # What comes out
 
@@ -183,13 +168,13 @@ class Books:
             sums.decided += reasons.total()
             sums.suppressed.update(reasons)
         too_large = self._too_large.copy()
-        for action in self._actions.values():
+        for _, action in self._shelf.actions():
             if action.last:
                 self._account(found.setdefault(action.place, Sums()), action, too_large)
         return found
 
     @staticmethod
-    def _account(sums: Sums, action: _Action, too_large: Counter[tuple[str, str, str]]) -> None:
+    def _account(sums: Sums, action: Action, too_large: Counter[tuple[str, str, str]]) -> None:
         sums.decided += 1
         if action.emissions and action.commands:
             sums.emitted += 1
@@ -210,12 +195,12 @@ class Books:
     def differences(self) -> Iterator[Difference]:
         """Give where equations do not hold, one for each action concerned."""
         too_large = self._too_large.copy()
-        for action_id, action in self._actions.items():
+        for action_id, action in self._shelf.actions():
             for equation, what in self._faults(action, too_large):
                 yield Difference(equation, self.partition, what, *action.place, action.customer, action_id)
-        yield from self._cycles()
+        yield from self._of_cycles()
 
-    def _faults(self, action: _Action, too_large: Counter[tuple[str, str, str]]) -> Iterator[tuple[str, str]]:
+    def _faults(self, action: Action, too_large: Counter[tuple[str, str, str]]) -> Iterator[tuple[str, str]]:
         place = action.customer, action.place[0], action.place[1]
         missing = action.emissions - action.commands
         if missing > 0 and too_large[place] >= missing:
@@ -230,7 +215,7 @@ class Books:
             yield DECIDED, "released and then neither emitted nor held, suppressed or cancelled"
         yield from self._answers(action)
 
-    def _answers(self, action: _Action) -> Iterator[tuple[str, str]]:
+    def _answers(self, action: Action) -> Iterator[tuple[str, str]]:
         if action.reported and not action.commands and self.is_whole:
             yield EMITTED, "acknowledged, and never emitted"
         if action.logged and not action.reported and self.is_whole:
@@ -241,14 +226,16 @@ class Books:
     @property
     def has_all_cycles(self) -> bool:
         """Whether the journal is there from the first cycle on, so that it can be added up."""
-        return self.is_whole and len(self._journal) == max(self._journal, default=0)
+        return self.is_whole and self._cycles == self._cycle
 
-    def _cycles(self) -> Iterator[Difference]:
+    def _of_cycles(self) -> Iterator[Difference]:
         if not self.has_all_cycles:
             return
-        decisions = sum(each[0] for each in self._journal.values())
-        actions = sum(each[1] for each in self._journal.values())
-        for what, wanted, found in (("decisions", decisions, self._decisions), ("commands", actions, self._commands)):
+        sides = (
+            ("decisions", self._cycle_decisions, self._decisions),
+            ("commands", self._cycle_actions, self._commands),
+        )
+        for what, wanted, found in sides:
             if wanted != found:
                 more = f"{abs(wanted - found)} {'more' if wanted > found else 'fewer'} {what}"
                 yield Difference(CYCLES, self.partition, f"the journal counts {more} than are on the topics")

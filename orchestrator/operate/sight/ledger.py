@@ -17,7 +17,8 @@ from orchestrator.language.model import Policy, Streams
 from orchestrator.names import Header, Reason
 from orchestrator.operate import documents
 from orchestrator.operate.documents import Progress
-from orchestrator.operate.sight.books import CYCLES, DECIDED, EMITTED, Books, Difference, Place, Report, Sums
+from orchestrator.operate.sight.books import CYCLES, DECIDED, EMITTED, Books, Difference, Report, Sums
+from orchestrator.operate.sight.shelf import Place
 from orchestrator.wire.actions import decode_action
 from orchestrator.wire.gate import Gate, Refusal
 from orchestrator.wire.handlings import decode_handling
@@ -49,7 +50,7 @@ class Account(Struct, frozen=True):
 
 
 class Ledger:
-    """Reads on each time that it is asked; keeps every action's state in memory, some 300 bytes each."""
+    """Reads on each time that it is asked; keeps what it knows of each action in a file of its own, with bounded memory."""
 
     def __init__(self, conf: Mapping[str, Any], streams: Streams, policy: Policy, gate: Gate) -> None:
         self._conf, self._gate = conf, gate
@@ -81,6 +82,11 @@ class Ledger:
                 sums.setdefault(place, Sums()).add(each)
         without = tuple(number for number, books in sorted(self._books.items()) if not books.has_all_cycles)
         return Account(dict(sorted(sums.items())), tuple(sorted(found)), without)
+
+    def close(self) -> None:
+        """Let go of all that was read."""
+        for books in self._books.values():
+            books.close()
 
     def _differences(self) -> set[Difference]:
         return {difference for books in self._books.values() for difference in books.differences()}

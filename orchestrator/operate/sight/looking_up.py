@@ -42,15 +42,33 @@ def document_of(
 
 
 def _told_by_owner(conf: Mapping[str, Any], streams: Streams, customer: str, asker: Asker, *, reveal: bool) -> Document | None:
-    """Give what the owner says, None where nobody serves. In a rebalance there is none for a while, or it says that it is not."""
-    deadline = time.monotonic() + REBALANCE_S
+    asked = Question(REVEAL if reveal else INSPECT, {"customer": customer})
+    told = ask_owner(conf, streams, partition_of(customer, streams), asker, asked)
+    return None if told is None else Document(told[1]["document"], f"worker {told[0]}")
+
+
+class Question(Struct, frozen=True):
+    """What is asked of an owner, and until when it is looked for: on `time.monotonic`, 0 for ten seconds from now."""
+
+    path: str
+    body: Mapping[str, Any]
+    until: float = 0.0
+
+
+def ask_owner(
+    conf: Mapping[str, Any], streams: Streams, partition: int, asker: Asker, question: Question
+) -> tuple[str, dict[str, Any]] | None:
+    """Give the worker that has a partition, and what it says; None where nobody serves. Blocks; raises WorkerRefuses.
+
+    In a rebalance there is no owner for a while, or it says that it is none.
+    """
+    deadline = question.until or time.monotonic() + REBALANCE_S
     while True:
         group = group_of(conf, streams.app)
-        owner = group.owner_of(partition_of(customer, streams))
+        owner = group.owner_of(partition)
         if owner is not None and owner.address:
             try:
-                said = asker.ask(owner.address, REVEAL if reveal else INSPECT, {"customer": customer})
-                return Document(said["document"], f"worker {owner.worker}")
+                return owner.worker, asker.ask(owner.address, question.path, question.body)
             except Unreachable:
                 if time.monotonic() > deadline:
                     return None

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
 from msgspec import Struct
 
 from orchestrator import kafka
 from orchestrator.errors import NotAllowed, Unreachable
 
 _ASK_S: Final = 10.0
+_PAUSE_S: Final = 0.2
+_MOVING: Final = (
+    KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS, KafkaError.COORDINATOR_NOT_AVAILABLE,
+)  # fmt: skip
 _CLIENT: Final = "orchestrator@"  # then host:port, as `JourneyApp.consumer_config` has it
 
 
@@ -36,9 +42,8 @@ class Group(Struct, frozen=True):
 
 def group_of(conf: Mapping[str, Any], app: str) -> Group:
     """Ask the group's coordinator. Blocks; raises Unreachable, NotAllowed."""
-    client = kafka.admin(conf)  # held until the answer is there: a client that is let go of takes its futures along
     try:
-        found: Any = client.describe_consumer_groups([app], request_timeout=_ASK_S)[app].result(_ASK_S)
+        found = _described(kafka.admin(conf), app)
     except KafkaException as error:
         if error.args[0].code() in kafka.NOT_ALLOWED:
             raise NotAllowed(
@@ -48,6 +53,18 @@ def group_of(conf: Mapping[str, Any], app: str) -> Group:
     except TimeoutError:
         raise Unreachable("the group's coordinator does not answer", where=app, next_step="check the brokers") from None
     return Group(found.state.name, tuple(sorted(map(_owner, found.members), key=lambda each: each.partitions or (1 << 30,))))
+
+
+def _described(client: AdminClient, app: str) -> Any:
+    """Ask again while the group's coordinator is moving or loads what it knows. Raises KafkaException, TimeoutError."""
+    deadline = time.monotonic() + _ASK_S
+    while True:
+        try:
+            return client.describe_consumer_groups([app], request_timeout=_ASK_S)[app].result(_ASK_S)
+        except KafkaException as error:
+            if error.args[0].code() not in _MOVING or time.monotonic() > deadline:
+                raise
+            time.sleep(_PAUSE_S)
 
 
 def _owner(member: Any) -> Owner:

@@ -35,15 +35,26 @@ def tail(found: Standing) -> Iterator[str]:
         yield from _wrapped(
             "Incidents since the workers began: ", [f"{reason} {n:,}" for reason, n in sorted(found.incidents.items())]
         )
-    if found.parked:
-        yield f"Of these {found.parked:,} may have left an instance parked: orchestrator parked list"
+    if found.parked_now is not None:
+        yield from _wrapped("Parked: ", [f"{where} {n:,}" for where, n in found.parked_now.items()] or ["nobody"])
+    elif found.parked:
+        yield f"Of these {found.parked:,} may have left an instance parked: see with --parked"
+    if found.parked_now:
+        yield "  next: orchestrator parked list"
+    waiting = [f"{n} of {each.worker}" for each in found.workers if (n := each.says.get("awaiting_registry"))]
+    if waiting:
+        yield from _wrapped("Partitions that wait for the schema registry: ", waiting)
     silent = [f"{each.worker} {each.silent}" for each in found.workers if each.silent]
     if silent:
         yield from _wrapped("Unknown: ", silent)
     if any("token" in each.silent for each in found.workers):
         yield "  next: name the file with your token: --set http_token_file=FILE"
-    if any(each.stopped_at for each in found.partitions):
-        yield "  next: see the incidents, then: orchestrator partitions resume"
+    stopped = [str(each.partition) for each in found.partitions if each.stopped_at]
+    if stopped:
+        yield "  next: see why with: orchestrator incidents list"
+        yield from textwrap.wrap(
+            f"  then: orchestrator partitions resume {' '.join(stopped)} --execute", _WIDTH, subsequent_indent="    "
+        )
 
 
 def worker_rows(found: Standing) -> Iterator[Row]:
@@ -69,15 +80,13 @@ def partition_rows(found: Standing) -> list[Row]:
 
 
 def _matter(part: PartitionStanding) -> str:
-    if part.stopped_at:
-        return f"stopped before {part.stopped_at}"
-    if not part.worker:
-        return "nobody has it"
-    if part.restoring:
-        return f"restoring, {part.restoring:,} offsets to go"
-    if part.overdue:
-        return f"{part.overdue:,} customers overdue"
-    return ""
+    found = [
+        "" if part.worker else "nobody has it",
+        f"restoring, {part.restoring:,} offsets to go" if part.restoring else "",
+        f"{part.overdue:,} customer{'s' * (part.overdue != 1)} overdue" if part.overdue else "",
+        f"stopped before {part.stopped_at}" if part.stopped_at else "",  # last: the topic's name may be cut off
+    ]
+    return "; ".join(filter(None, found))
 
 
 def _ranges(numbers: tuple[int, ...]) -> str:

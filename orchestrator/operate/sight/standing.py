@@ -20,7 +20,8 @@ from orchestrator.stream.desk import OVERDUE, STATUS
 
 _ASK_S: Final = 10.0
 _LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-_SAYS: Final = ("ready", "release", "program", "since", "restoring", "incidents", "counts", "journeys")
+NO_ANSWER: Final = "does not answer"
+_SAYS: Final = ("ready", "awaiting_registry", "release", "program", "since", "restoring", "incidents", "counts", "journeys")
 PARKING: Final = ("action_failed", "loop", "context_too_large", "version_missing", "handler_error")
 
 
@@ -51,7 +52,10 @@ class PartitionStanding(Struct, frozen=True):
 
 
 class Standing(Struct, frozen=True):
-    """How everything stands. `incidents` and `parked` are counts of what the workers met with since each of them began."""
+    """How everything stands. `incidents` and `parked` are counts of what the workers met with since each of them began.
+
+    `parked_now` are the instances that stand parked, by journey, step and why; None where nobody asked for it.
+    """
 
     app: str
     state: str
@@ -61,12 +65,17 @@ class Standing(Struct, frozen=True):
     incidents: dict[str, int]
     parked: int
     programs: tuple[str, ...]
+    parked_now: dict[str, int] | None = None
 
     @property
     def is_well(self) -> bool:
-        """Whether every partition has an owner that is ready, and none is stopped or overdue."""
-        if not all(worker.says.get("ready", True) for worker in self.workers):
-            return False
+        """Whether every partition has an owner that is ready, and none is stopped, overdue or waiting for the registry.
+
+        A worker that serves no HTTP, or does not take the token, is believed to be well; one that does not answer is not.
+        """
+        for worker in self.workers:
+            if worker.silent == NO_ANSWER or not worker.says.get("ready", True) or worker.says.get("awaiting_registry"):
+                return False
         return all(part.worker and not part.stopped_at and not part.overdue and not part.restoring for part in self.partitions)
 
 
@@ -111,7 +120,7 @@ def _asked(owner: Owner, asker: Asker) -> WorkerStanding:
     except WorkerRefuses:
         silent = "refuses this token" if asker.token else "needs a token"
     except OrchestratorError:
-        silent = "does not answer"
+        silent = NO_ANSWER
     return WorkerStanding(known.worker, known.address, known.partitions, silent=silent)
 
 
@@ -122,7 +131,9 @@ def _without_partitions(worker: WorkerStanding) -> WorkerStanding:
 
 def _partitions(conf: Mapping[str, Any], streams: Streams, workers: Sequence[WorkerStanding]) -> Iterator[PartitionStanding]:
     lags = lag_of(conf, streams)
-    stops = {stop.partition: f"{stop.topic}/{stop.partition} offset {stop.offset}" for stop in partitions.stopped(conf, streams)}
+    stops = {
+        stop.partition: f"offset {stop.offset} of {stop.topic}/{stop.partition}" for stop in partitions.stopped(conf, streams)
+    }
     owner = {number: worker.worker for worker in workers for number in worker.partitions}
     told = {part["partition"]: part for worker in workers for part in worker.says.get("partitions", ())}
     restoring = {int(number): left for worker in workers for number, left in worker.says.get("restoring", {}).items()}

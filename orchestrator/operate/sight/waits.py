@@ -17,7 +17,10 @@ _BEGAN: Final = frozenset({Kind.HOLD_STARTED, Kind.DELAY_STARTED})
 
 
 class Wait(Struct, frozen=True):
-    """Where an instance stands. `events` move it, those of `exits` end it; `until` is text, "" where time does not move it."""
+    """Where an instance stands. `events` move it, those of `exits` end it; `until` is text, "" where time does not move it.
+
+    `stands_since` is from when its clock stands in a pause of its journey, as text, "" while it runs.
+    """
 
     journey: str
     version: int
@@ -29,6 +32,7 @@ class Wait(Struct, frozen=True):
     exits: tuple[str, ...] = ()
     parked: str = ""
     is_held_out: bool = False
+    stands_since: str = ""
 
     @property
     def change(self) -> str:
@@ -36,6 +40,8 @@ class Wait(Struct, frozen=True):
         if self.parked:
             return "correct what made it fail, then redrive it; an exit ends it"
         time = [f"the time to be {self.until}"] if self.until else []
+        if self.stands_since:
+            time = [f"{self.journey} to be resumed and the rest of the time: its clock stands since {self.stands_since}"]
         what = [*self.events, *time]
         return " or ".join(what) if what else "nothing but an exit"
 
@@ -70,7 +76,9 @@ def _follow(standing: dict[str, dict[str, Any]], decision: Mapping[str, Any]) ->
         standing[instance] = {"journey": decision["journey"], "version": decision["version"], "state": decision["state"] or ""}
     elif instance in standing:
         now = standing[instance]
-        if kind == Kind.STATE_ENTERED:
+        if kind == Kind.TAKEN_OVER:
+            now |= {"version": decision["version"], "step": "", "due": ""}
+        elif kind == Kind.STATE_ENTERED:
             now |= {"state": decision["state"] or "", "step": "", "due": ""}
         elif kind in _BEGAN:
             deadline = (decision["detail"] or {}).get("deadline")
@@ -87,6 +95,7 @@ def _wait(instance: Mapping[str, Any], topology: Topology) -> Wait:
     return Wait(
         name, version, state, step, verb, events, instance.get("due") or "", exits,
         instance.get("parked") or "", bool(instance.get("held_out")),
+        instance.get("clock_stands_since") or "",
     )  # fmt: skip
 
 

@@ -211,13 +211,3 @@ def _only_reads(conf: Any) -> Any:
             return int(self._client.poll(timeout))
 
     return Looking()
-
-
-@pytest.mark.parametrize("command", [["replay"], ["backtest", str(SHIPPED / "journeys" / "winback.yaml")]])
-def test_where_a_registry_has_schemas_that_no_file_has_events_are_not_judged(
-    command: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    settings = tmp_path / "settings.toml"
-    settings.write_text('bootstrap_server = "localhost:1"\nconnect_timeout_s = 1\n[registry]\nurl = "http://localhost:1"\n')
-    assert run([*command, "--topologies", str(SHIPPED), "--config", str(settings)]) == 4
-    assert "ORC-004" in capsys.readouterr().err

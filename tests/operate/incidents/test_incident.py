@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -118,6 +119,7 @@ def test_a_look_into_a_record_tells_what_it_is_and_no_value_unless_asked() -> No
     assert (cut["fields"]["quantity"], cut["key"]) == (2, "c1")
     assert "price" not in cut["fields"]
     assert "price" in cut["damage"]
+    assert json.dumps(peek(incident(value), SCHEMAS, reveal=True)["fields"]["price"]) == "9.5", "decimals are numbers, not bytes"
 
 
 @pytest.mark.parametrize(

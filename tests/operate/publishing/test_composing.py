@@ -17,7 +17,7 @@ from orchestrator.operate.publishing.differences import Change, differences, los
 from orchestrator.operate.publishing.plan import Live
 from orchestrator.operate.publishing.publish import revision_for
 from orchestrator.programs import PublishedProgram, check_wiring, load_program, program_of
-from orchestrator.wire.programs import ProgramBoard, encode_file, encode_revision
+from orchestrator.wire.programs import Freeze, ProgramBoard, encode_file, encode_revision
 from orchestrator.workspace import Workspace
 
 SHIPPED = Path(__file__).parents[3] / "topologies"
@@ -134,8 +134,21 @@ def test_v5_v6_rollback_and_pause_are_revisions_of_what_is_live(folder: Folder) 
     assert revision_for(folder.target(), paused, "journeys").paused == ("winback",), "a publish does not end a pause"
     with pytest.raises(NotPublishable, match="paused already"):
         journeys.paused(live, "winback")
-    resumed = journeys.resumed(live, "winback")
+    resumed = journeys.resumed(live, "winback", 1)
     assert resumed is not None and resumed.paused == ()
+
+
+def test_v6_a_pause_notes_from_when_to_when_timers_stand_still_and_what_is_published_later_keeps_it(folder: Folder) -> None:
+    folder.publish()
+    live = Live(folder.board, folder.live())
+    folder.board.read([encode_revision(replace(journeys.paused(live, "winback", 50), number=2))])
+    live = Live(folder.board, folder.live())
+    assert live.program is not None and live.program.freezes == {"winback": ((50, 0),)}
+    resumed = journeys.resumed(live, "winback", 80)
+    assert resumed is not None
+    folder.board.read([encode_revision(replace(resumed, number=3))])
+    kept = revision_for(folder.target(), folder.board.latest, "journeys")
+    assert (kept.paused, kept.freezes) == ((), (Freeze("winback", 50, 80),))
 
 
 def test_a_journey_that_is_gone_takes_no_entries_and_stays_for_its_instances(folder: Folder) -> None:

@@ -13,6 +13,7 @@ from orchestrator.operate.replay.shadow import Said
 from orchestrator.wire.actions import ActionEncoder
 from orchestrator.wire.handlings import HandlingEncoder
 from orchestrator.wire.journal import JournalRecord, Run
+from tests.wire.test_traces import GOOD
 
 TOPIC, EVENTS = "transitions", "events"
 WRITTEN = 1_000_000  # the first cycle; each takes a second
@@ -58,9 +59,10 @@ def _handling(customer: str, *reasons: str, at: int = 5) -> Said:
     return Said(TOPIC, key, value, list(headers), cycle, at, (EVENTS, cycle, "purchase.made"))
 
 
-def _action(customer: str, template: str) -> Said:
+def _action(customer: str, template: str, trace: bytes = b"", *, is_traced: bool = False) -> Said:
     action = Action("send", f"id-{customer}", customer, "j", 1, "i", "mail", "email", 5, 9, template=template)
-    key, value, headers = ActionEncoder("app").encode(action)
+    came = [("traceparent", trace)] if trace else None
+    key, value, headers = ActionEncoder("app", is_traced=is_traced).encode(action, came)
     return Said(TOPIC, key, value, list(headers), OF_CYCLE[customer], 5, None)
 
 
@@ -134,3 +136,14 @@ def test_r1_the_first_of_a_customers_differences_is_the_cause() -> None:
     grouped = by_customer(differences)
     assert [customer for _, customer in grouped] == ["ann", "bob"]
     assert [each.at for each in grouped[0, "ann"]] == [4, 9]
+
+
+def test_that_the_worker_exported_spans_is_no_difference_but_another_trace_is() -> None:
+    """Both ways on which records are compared: side by side, and found later."""
+    for others in ([], [_action("bob", "hello", GOOD)]):
+        expected = [*others, _action("ann", "hello", GOOD)]
+        found = [_action("ann", "hello", GOOD, is_traced=True), *others]
+        assert _compared(expected, found, "action")[0] == []
+        spoilt = [_action("ann", "hello", GOOD.replace(b"0af7", b"0af8"), is_traced=True), *others]
+        (difference,) = _compared(expected, spoilt, "action")[0]
+        assert (difference.kind, difference.fields) == ("changed", ["headers"])

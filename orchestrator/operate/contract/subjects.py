@@ -90,6 +90,11 @@ class Subjects:
             )
         return int(found.schema_id)
 
+    def latest(self, contract: Contract) -> str | None:
+        """Give the newest schema under a contract's subject, None where the registry has no such subject."""
+        found = self._asked(lambda: self._client.get_latest_version(contract.subject))
+        return None if found is None else str(found.schema.schema_str)
+
     def register(self, planned: list[Planned]) -> list[Planned]:
         """Register what is new, and set the subjects' compatibility. Raises RefusedByState where something would break."""
         broken = [each for each in planned if each.state == "BREAKS"]
