@@ -48,6 +48,7 @@ _NOT_A_MEMBER: Final = frozenset(
     {KafkaError.ILLEGAL_GENERATION, KafkaError.UNKNOWN_MEMBER_ID, KafkaError.FENCED_INSTANCE_ID, KafkaError.REBALANCE_IN_PROGRESS}
 )
 _TOO_LARGE: Final = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
+_OF_RECORDS: Final = _TOO_LARGE | kafka.NOT_ALLOWED
 TOO_LARGE_TRIES: Final = 3
 MOST_LEFT_BEHIND: Final = 8  # each has a producer with its threads and connections
 ENOUGH_BYTES: Final = 1_048_576  # the producer's limit: no record or batch of the worker is larger
@@ -94,6 +95,14 @@ class Commit(Struct):
     left_group: bool = False  # the group did not accept the offsets: this worker's assignment is over
 
 
+class _Refused(Struct):
+    """A record that was not taken: why, how large it is, and for which topic it was."""
+
+    error: KafkaError
+    size: int
+    topic: str
+
+
 class Interrupted(Exception):
     """What was waited for has not come, and the worker stops or has lost what it was for."""
 
@@ -126,7 +135,8 @@ class TransactionalProducer:
         self._left_behind: list[Call] = []
         self._began = 0.0  # wall time at which the latest transaction began
         self._too_large = 0  # how many runs on end failed for a record's size
-        self._refused: tuple[int, str] = (0, "")  # size and topic of the largest record that the latest of them refused
+        self._is_watching = False  # the latest run failed: each record of the next says what became of it, not only the last ones
+        self._refused: _Refused | None = None  # what the latest run refused
 
     def _on_lost_connection(self) -> None:
         self._is_worn = True
@@ -204,12 +214,12 @@ class TransactionalProducer:
             self._producer.flush(TRANSACTION_TIMEOUT_S)
             self._commit()
         except (KafkaException, SystemError) as error:
-            return self._failed(_reason(error), started, may_have_landed)
+            return self._failed(self._told(_reason(error)), started, may_have_landed)
         except TimeoutError:
             log.warning("commit_hangs", seconds=round(monotonic() - started, 1))
             self._is_worn = True
             return Commit(Outcome.UNKNOWN)
-        self._too_large = 0
+        self._too_large, self._is_watching = 0, False
         if monotonic() - started >= SLOW_S:
             log.info("commit_slow", seconds=round(monotonic() - started, 1))
         return Commit(Outcome.COMMITTED, changelog)
@@ -221,8 +231,8 @@ class TransactionalProducer:
             else:
                 self._note_refused(error, message)
 
-        self._refused = (0, "")
-        others = self._note_refused if self._too_large else None  # asked of every record only once some was too large
+        self._refused = None
+        others = self._note_refused if self._is_watching else None
         # Only a partition's last document needs its offset, and records keep their order.
         last = {r.partition: i for i, r in enumerate(records) if r.topic == self._changelog_topic}
         watched = set(last.values())
@@ -233,8 +243,15 @@ class TransactionalProducer:
             reach(point)
 
     def _note_refused(self, error: KafkaError | None, message: Any) -> None:
-        if error is not None and error.code() in _TOO_LARGE:
-            self._refused = max(self._refused, (len(message.value() or b""), message.topic()))
+        if error is None or error.code() not in _OF_RECORDS:
+            return
+        size = len(message.value() or b"")
+        if self._refused is None or size > self._refused.size:
+            self._refused = _Refused(error, size, message.topic())
+
+    def _told(self, error: KafkaError) -> KafkaError:
+        """Give the reason of a failure that librdkafka tells only of the records that failed."""
+        return self._refused.error if self._refused and error.code() == KafkaError._INCONSISTENT else error
 
     def _send(self, record: Produce, delivered: Any) -> None:
         while True:
@@ -251,8 +268,8 @@ class TransactionalProducer:
                 return
             except BufferError:
                 self._producer.poll(0.1)
-            except KafkaException:
-                self._refused = (len(record.value or b""), record.topic)
+            except KafkaException as error:
+                self._refused = _Refused(error.args[0], len(record.value or b""), record.topic)
                 raise
 
     def _send_offsets(self, offsets: Sequence[TopicPartition], group: Any) -> None:
@@ -291,7 +308,7 @@ class TransactionalProducer:
 
     def _failed(self, error: Any, started: float, may_have_landed: bool) -> Commit:
         log.warning("commit_failed", error=error.name(), seconds=round(monotonic() - started, 1))
-        self._is_worn = True
+        self._is_worn = self._is_watching = True
         self._check_fenced(error, started)
         if error.code() in kafka.NOT_ALLOWED:
             raise kafka.not_allowed(error, "a topic that the worker writes, its transactional id, or its group")
@@ -327,7 +344,7 @@ class TransactionalProducer:
         self._too_large += 1
         if self._too_large < TOO_LARGE_TRIES:
             return
-        size, topic = self._refused
+        size, topic = (self._refused.size, self._refused.topic) if self._refused else (0, "")
         enough = max(int(self._config.get("message.max.bytes", 0)), ENOUGH_BYTES)
         raise RecordTooLarge(
             f"a record of {size} bytes, or the batch it went in, was refused {self._too_large} times: {error.str()}",

@@ -18,12 +18,15 @@ from confluent_kafka.admin import (
     ResourceType,
 )
 
+from orchestrator.errors import NotAllowed
 from orchestrator.kafka import admin
+from orchestrator.stream.commit import Outcome, Produce
 from tests.brokers import KafkaBroker, fill
 from tests.contract.cdnow import assert_journal_is_one_chain
 from tests.contract.conftest import MakeStage
 from tests.contract.stage import Stage, WorkerProcess
 from tests.contract.test_breaker import good
+from tests.stream.rig import group_of, producer_of
 
 AUTHORIZER = {
     "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -126,6 +129,27 @@ def guarded(kafka_from_maven: None) -> Iterator[KafkaBroker]:
     broker.remove()
 
 
+def denied(topic: str, operation: Any) -> tuple[Any, ...]:
+    who = ("User:ANONYMOUS", "*", operation, AclPermissionType.DENY)
+    return (ResourceType.TOPIC, topic, ResourcePatternType.LITERAL, *who)
+
+
+def test_a_new_producer_without_a_right_says_so_though_the_commit_says_only_that_records_failed(
+    guarded: KafkaBroker, tmp_path: Path
+) -> None:
+    """librdkafka fails the records of a topic of which it learns after they were given: each tells why, the commit does not."""
+    stage = Stage(guarded, tmp_path, partitions=1)
+    streams = stage.topology.streams
+    client = client_of(stage)
+    for given in client.create_acls([AclBinding(*denied(streams.transitions, AclOperation.WRITE))]).values():
+        given.result(10)
+    producer = producer_of(stage)
+    records = [Produce(topic, 0, b"k", b"v") for topic in (streams.transitions, streams.changelog, streams.journal)]
+    with pytest.raises(NotAllowed, match="TOPIC_AUTHORIZATION_FAILED"):
+        for _ in range(3):
+            assert producer.run(records, [], group_of(stage)).outcome is not Outcome.COMMITTED
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("topic", "operation"),
@@ -141,10 +165,9 @@ def test_a_right_that_is_taken_away_stops_the_worker_and_given_back_it_goes_on(
     try:
         fill(guarded.bootstrap, stage.events, records(0, 5))
         worker = handled(stage, 5)
-        who = ("User:ANONYMOUS", "*", operation, AclPermissionType.DENY)
-        denied = (ResourceType.TOPIC, topic(stage), ResourcePatternType.LITERAL, *who)
+        withdrawn = denied(topic(stage), operation)
         client = client_of(stage)
-        for given in client.create_acls([AclBinding(*denied)]).values():
+        for given in client.create_acls([AclBinding(*withdrawn)]).values():
             given.result(10)
         if operation == AclOperation.WRITE:
             fill(guarded.bootstrap, stage.events, records(5, 8))
@@ -152,7 +175,7 @@ def test_a_right_that_is_taken_away_stops_the_worker_and_given_back_it_goes_on(
         assert "ORC-014" in worker.log.read_text()
         assert "nothing is lost" in worker.log.read_text()
         stage._workers.remove(worker)
-        for removed in client.delete_acls([AclBindingFilter(*denied)]).values():
+        for removed in client.delete_acls([AclBindingFilter(*withdrawn)]).values():
             removed.result(10)
         if operation == AclOperation.READ:
             fill(guarded.bootstrap, stage.events, records(5, 8))

@@ -12,6 +12,7 @@ from faust.types import TP
 
 from orchestrator.errors import WorkerFenced
 from orchestrator.stream.blocks import Block
+from orchestrator.stream.commit import TransactionalProducer
 from orchestrator.stream.config import WorkerConfig
 from orchestrator.stream.identity import WorkerIdentity
 from orchestrator.stream.worker import JourneyWorker
@@ -143,3 +144,20 @@ class Rig:
         self.identity.release()
         self.worker._committer.close()
         self.worker._restore_thread.shutdown()
+
+
+def producer_of(stage: Stage) -> TransactionalProducer:
+    """Give an open producer of the stage's app."""
+    config = {"bootstrap.servers": stage.broker.bootstrap, "transactional.id": stage.topology.streams.app}
+    made = TransactionalProducer(config, stage.topology.streams.changelog)
+    made.open()
+    return made
+
+
+def group_of(stage: Stage) -> Any:
+    """Give what a transaction says of the stage's group; nobody is a member."""
+    client = Consumer({"bootstrap.servers": stage.broker.bootstrap, "group.id": stage.topology.streams.app})
+    try:
+        return client.consumer_group_metadata()
+    finally:
+        client.close()

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import KafkaError
 from faust.types import TP
 
 from orchestrator.errors import RecordTooLarge, Unreachable, WorkerFenced
@@ -19,7 +19,7 @@ from tests.brokers import read_to_end, unique
 from tests.contract.conftest import MakeStage
 from tests.contract.stage import Stage
 from tests.stream.bench import START
-from tests.stream.rig import Broken, Rig, Stuck
+from tests.stream.rig import Broken, Rig, Stuck, group_of, producer_of
 
 
 async def _two_cycles(rig: Rig, spoil: Callable[[], None]) -> None:
@@ -165,40 +165,25 @@ def test_a_worker_that_left_the_group_lets_go_of_its_partitions(rig: Rig) -> Non
     assert rig.app.read_from == [{}]
 
 
-def _producer(stage: Stage) -> TransactionalProducer:
-    config = {"bootstrap.servers": stage.broker.bootstrap, "transactional.id": stage.topology.streams.app}
-    made = TransactionalProducer(config, stage.topology.streams.changelog)
-    made.open()
-    return made
-
-
-def _group(stage: Stage) -> Any:
-    client = Consumer({"bootstrap.servers": stage.broker.bootstrap, "group.id": stage.topology.streams.app})
-    try:
-        return client.consumer_group_metadata()
-    finally:
-        client.close()
-
-
 def test_a_fenced_producer_says_what_to_look_for(stage_on_kafka: MakeStage) -> None:
     stage = stage_on_kafka(partitions=1)
-    first = _producer(stage)
-    second = _producer(stage)
+    first = producer_of(stage)
+    second = producer_of(stage)
     record = Produce(stage.topology.streams.journal, 0, b"k", b"v")
     with pytest.raises(WorkerFenced, match="Kafka refused the transaction") as caught:
-        first.run([record], [], _group(stage))
+        first.run([record], [], group_of(stage))
     assert caught.value.code == "ORC-009"
     assert "--worker-id" in caught.value.next_step
-    assert second.run([record], [], _group(stage)).outcome is Outcome.COMMITTED
+    assert second.run([record], [], group_of(stage)).outcome is Outcome.COMMITTED
 
 
 def test_a_record_that_no_broker_takes_aborts_the_cycle(stage_on: MakeStage) -> None:
     stage = stage_on(partitions=1)
-    producer = _producer(stage)
+    producer = producer_of(stage)
     journal = stage.topology.streams.journal
     too_large = Produce(journal, 0, b"k", b"x" * 5_000_000)
-    assert producer.run([Produce(journal, 0, b"k", b"1"), too_large], [], _group(stage)).outcome is Outcome.ABORTED
-    assert producer.run([Produce(journal, 0, b"k", b"2")], [], _group(stage)).outcome is Outcome.COMMITTED
+    assert producer.run([Produce(journal, 0, b"k", b"1"), too_large], [], group_of(stage)).outcome is Outcome.ABORTED
+    assert producer.run([Produce(journal, 0, b"k", b"2")], [], group_of(stage)).outcome is Outcome.COMMITTED
     if stage.broker.kind == "kafka":  # the embedded broker shows what was aborted
         assert [row.value for row in read_to_end(stage.broker.bootstrap, journal)] == [b"2"]
 
@@ -209,11 +194,11 @@ def _too_large_for_the_producer(stage: Stage) -> Produce:
 
 def test_a_record_over_a_limit_ends_the_worker_at_the_third_try_and_says_what_to_set(stage_on: MakeStage) -> None:
     stage = stage_on(partitions=1)
-    producer, too_large = _producer(stage), _too_large_for_the_producer(stage)
+    producer, too_large = producer_of(stage), _too_large_for_the_producer(stage)
     for _ in range(2):
-        assert producer.run([too_large], [], _group(stage)).outcome is Outcome.ABORTED
+        assert producer.run([too_large], [], group_of(stage)).outcome is Outcome.ABORTED
     with pytest.raises(RecordTooLarge, match=r"5000000 bytes.*3 times") as caught:
-        producer.run([too_large], [], _group(stage))
+        producer.run([too_large], [], group_of(stage))
     assert caught.value.where == stage.topology.streams.journal
     assert "max.message.bytes to 1048576" in caught.value.next_step
     assert (caught.value.code, caught.value.exit_code) == ("ORC-012", 4)
@@ -221,10 +206,10 @@ def test_a_record_over_a_limit_ends_the_worker_at_the_third_try_and_says_what_to
 
 def test_a_commit_in_between_begins_the_count_of_records_too_large_anew(stage_on: MakeStage) -> None:
     stage = stage_on(partitions=1)
-    producer, too_large = _producer(stage), _too_large_for_the_producer(stage)
+    producer, too_large = producer_of(stage), _too_large_for_the_producer(stage)
     fits = Produce(too_large.topic, 0, b"k", b"1")
     outcomes = [
-        producer.run([record], [], _group(stage)).outcome for record in (too_large, too_large, fits, too_large, too_large)
+        producer.run([record], [], group_of(stage)).outcome for record in (too_large, too_large, fits, too_large, too_large)
     ]
     assert outcomes.count(Outcome.ABORTED) == 4
 
@@ -233,19 +218,19 @@ def test_a_topic_that_takes_only_small_records_is_named_with_its_limit(stage_on_
     stage = stage_on_kafka(partitions=1)
     topic = unique("small")
     stage.broker.create_topic(topic, 1, max_message_bytes="2000")
-    producer = _producer(stage)
+    producer = producer_of(stage)
     records = [Produce(topic, 0, b"k", urandom(5000)), Produce(stage.topology.streams.journal, 0, b"k", b"1")]
     with pytest.raises(RecordTooLarge, match="5000 bytes") as caught:
         for _ in range(3):
-            assert producer.run(records, [], _group(stage)).outcome is Outcome.ABORTED
+            assert producer.run(records, [], group_of(stage)).outcome is Outcome.ABORTED
     assert caught.value.where == topic
     assert stage.journal() == []
 
 
 def test_the_changelogs_next_offset_is_that_of_each_partitions_last_document(stage_on: MakeStage) -> None:
     stage = stage_on(partitions=2)
-    producer = _producer(stage)
+    producer = producer_of(stage)
     changelog = stage.topology.streams.changelog
     documents = [Produce(changelog, n % 2, b"%d" % n, b"v") for n in range(7)]
-    commit = producer.run([*documents, Produce(stage.topology.streams.journal, 0, b"0", b"j")], [], _group(stage))
+    commit = producer.run([*documents, Produce(stage.topology.streams.journal, 0, b"0", b"j")], [], group_of(stage))
     assert commit.changelog == {0: 4, 1: 3}
