@@ -23,6 +23,8 @@ from tests.brokers import Broker, unique
 _LOADS = (10, 50, 90)  # per cent
 _BACKLOG = 100_000  # events, for the capacity
 _WARM_S, _LOAD_S = 3.0, 12.0
+_BROKER_WARM_S = 60.0  # a new broker compiles its own code for that long, on the cores that the worker needs
+_WARMING_RATE = 5_000.0  # events a second
 _QUIET_S = 5.0
 _TICK_S = 0.005
 _IDLE_S = 20.0
@@ -129,7 +131,9 @@ def latency(broker: Broker, repeats: int) -> Curve:
     capacities = []
     with _fleet(broker) as fleet:
         fleet.start(1)
-        first = 0
+        warming = list(events(int(_WARMING_RATE * _BROKER_WARM_S)))
+        first = len(warming)
+        _paced(fleet, warming, _WARMING_RATE)
         for _ in range(repeats):
             backlog = list(events(_BACKLOG, first=first))
             first += len(backlog)
