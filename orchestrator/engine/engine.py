@@ -250,7 +250,8 @@ def _location(trace: TracebackType | None) -> str:
     while trace is not None:
         code = trace.tb_frame.f_code
         _, package, file = code.co_filename.replace("\\", "/").rpartition("orchestrator/")
-        if package:
+        # By the module as well: the folder that the project stands in may have the package's name.
+        if package and trace.tb_frame.f_globals.get("__name__", "").startswith("orchestrator."):
             found = f"{package}{file}:{trace.tb_lineno} in {code.co_name}"
         trace = trace.tb_next
     return found
