@@ -42,18 +42,23 @@ def remember(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> tuple[
     if not 0 <= time <= _LATEST:
         time = max(0, min(time, _LATEST))
     noted = hashed + time.to_bytes(_TIME, "big")
-    oldest_kept = time - rule.window_ms - LATE_MS
+    window_start = time - rule.window_ms
+    oldest_kept = window_start - LATE_MS
     newest = int.from_bytes(seen[-_TIME:], "big")
     if newest <= oldest_kept:
         return noted, 0
-    if newest <= time and _time_of(seen, 0) > oldest_kept:
+    oldest = int.from_bytes(seen[HASH_BYTES:ENTRY], "big")
+    if newest <= time and oldest > oldest_kept:
         seen += noted
     else:
         seen = _among(seen, noted, time, oldest_kept)
+        oldest = _time_of(seen, 0)
     excess = len(seen) - rule.max * ENTRY
     if excess <= 0:
         return seen, 0
-    forgotten = sum([_time_of(seen, at) > time - rule.window_ms for at in range(0, excess, ENTRY)])
+    if excess == ENTRY:
+        return seen[ENTRY:], int(oldest > window_start)
+    forgotten = sum([_time_of(seen, at) > window_start for at in range(0, excess, ENTRY)])
     return seen[excess:], forgotten
 
 

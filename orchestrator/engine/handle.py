@@ -75,7 +75,7 @@ def _is_repeat(turn: Turn, record: Record, route: Route) -> bool:
 def _exit(turn: Turn, event_type: str) -> None:
     """The exits of all instances, before any wait of any instance (rule W7, ruling A105)."""
     for instance in tuple(turn.document.instances):
-        journey = _program_of(turn, instance)
+        journey = turn.program.journeys.get((instance.journey, instance.version))
         if journey is None or event_type not in journey.exits:
             continue
         if journey.key is not None and not turn.is_for(journey, instance):
@@ -90,7 +90,7 @@ def _exit(turn: Turn, event_type: str) -> None:
 
 def _offer(turn: Turn, instance: Instance, event_type: str) -> None:
     """One active instance: first the handlers of its state, then its waiting step. At most one of them acts (rule W4)."""
-    journey = _program_of(turn, instance)
+    journey = turn.program.journeys.get((instance.journey, instance.version))
     if journey is None:
         return
     handlers = journey.states[instance.state].handlers.get(event_type)
@@ -135,7 +135,3 @@ def _is_late(turn: Turn, instance: Instance, journey: JourneyProgram, event_type
         return False
     walk.follow(step, move)
     return True
-
-
-def _program_of(turn: Turn, instance: Instance) -> JourneyProgram | None:
-    return turn.program.journeys.get((instance.journey, instance.version))

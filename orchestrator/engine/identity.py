@@ -35,8 +35,8 @@ def uuid5_bytes(namespace: bytes, name: str) -> bytes:
 
 def uuid_text(raw: bytes) -> str:
     """Give the usual text of a UUID's 16 bytes."""
-    text = raw.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    pairs = raw.hex("-", 2)  # eight groups of four digits; the first two and the last three stand together
+    return f"{pairs[:4]}{pairs[5:29]}{pairs[30:34]}{pairs[35:]}"
 
 
 def instance_id(journey: str, customer: str, key: str, entry_event_id: str, use: int = 1) -> bytes:

@@ -84,7 +84,8 @@ class Partition:
         self.breaker = Breaker(parts.breaker)
         self._parts = parts
         self._lent: dict[str, bytes | None] = {}  # who was asked for in the handling at hand, as stored before it
-        self._recent: dict[str, Customer] = {}  # as the closed cycles left them, those of the latest last
+        # As the closed cycles left them, those of the latest last; whom the running one has is not among them.
+        self._recent: dict[str, Customer] = {}
         self._closed: Cycle | None = None  # of which nobody knows yet whether it landed
         self._running = self._begun(store.position)
 
@@ -243,7 +244,7 @@ class Partition:
         for name in names:
             if name in customers:
                 continue
-            if (found := recent.get(name)) is not None:
+            if (found := recent.pop(name, None)) is not None:
                 customers[name], before[name] = found, found.stored
             else:
                 missing.append(name)
@@ -315,9 +316,7 @@ class Partition:
         if tripped is not None:
             out.stop(self.number, record.cycle, (tripped.topic, tripped.offset + 1), (limits.incidents, limits.window))
         out.journal(self.number, value)
-        for name, customer in cycle.customers.items():
-            self._recent.pop(name, None)
-            self._recent[name] = customer
+        self._recent.update(cycle.customers)
         self._closed, self._running = cycle, self._begun(cycle.position)
 
     @property
