@@ -13,7 +13,7 @@ import struct
 from typing import Any, Final
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 
 from orchestrator.engine.contact import Contact
 
@@ -144,9 +144,23 @@ class Document(Struct, array_like=True, gc=False):
     arms: dict[str, str] = field(default_factory=dict)
     goals: list[GoalWatch] = field(default_factory=list)
     memory: Memory | None = None
-    contact: Contact | None = None
+    lazy_contact: Raw = None  # type: ignore[assignment]  # see `contact`
     exposed: dict[str, int] = field(default_factory=dict)
     merged: Merged | None = None
+
+    @property
+    def contact(self) -> Contact | None:
+        """The part about sends. It is decoded when first asked for: it may be the largest, and most events ask nothing of it."""
+        kept: Raw | Contact | None = self.lazy_contact
+        if not isinstance(kept, Raw):
+            return kept
+        found: Contact | None = _decode_contact(kept)
+        self.contact = found
+        return found
+
+    @contact.setter
+    def contact(self, contact: Contact | None) -> None:
+        self.lazy_contact = contact  # type: ignore[assignment]  # is encoded as what it is, and comes back as Raw
 
     @property
     def is_empty(self) -> bool:
@@ -184,6 +198,7 @@ _SEEN_AT: Final = HEAD.size + 1
 _BIN_8: Final = 0xC4
 _BIN_16: Final = 0xC5
 _decode = msgspec.msgpack.Decoder(Document).decode
+_decode_contact = msgspec.msgpack.Decoder(Contact | None).decode
 
 
 def marker_name(journey: str, key: str) -> str:

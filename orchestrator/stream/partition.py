@@ -250,6 +250,7 @@ class Partition:
                 missing.append(name)
         if not missing:
             return
+        missing.sort()  # neighbours share the blocks that are read and the way to them: 0.8 us a document of millions
         for name, stored in zip(missing, self.store.get_many([n.encode() for n in missing]), strict=True):
             customers[name] = Customer(name, stored)
             before[name] = stored

@@ -176,7 +176,7 @@ async def _run(app: JourneyApp) -> None:
         bound_the_stop(loop)
         await app.stop()
         raise failure
-    _calm_the_collector()
+    calm_the_collector()
     stopped = loop.create_task(app.wait_until_stopped())
     await asyncio.wait([stopped, asked], return_when=asyncio.FIRST_COMPLETED)
     if app.crash_reason is not None:
@@ -189,7 +189,7 @@ async def _run(app: JourneyApp) -> None:
     log.info("worker_stopped")
 
 
-def _calm_the_collector() -> None:
+def calm_the_collector() -> None:
     """Look for garbage cycles rarely: the hot path makes none, and looking took a fifth of its time."""
     gc.freeze()
     gc.set_threshold(200_000, 20, 100)
