@@ -127,8 +127,10 @@ class Partition:
                 next_step="restart the worker; if it happens again, report it",
             )
         wall = self._parts.wall()
-        admit = self._parts.gate.admit if not self._parts.deadly else self._admit_harmless
-        admitted = [admit(message, wall) for message in block]
+        if self._parts.deadly:
+            admitted = [self._admit_harmless(message, wall) for message in block]
+        else:
+            admitted = self._parts.gate.admit_all(block, wall)
         self._load({a.customer for a in admitted if isinstance(a, Record)})
         clock = wall if self.clock.caught_up else 0
         self.clock.left_end(block.topic)

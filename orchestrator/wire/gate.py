@@ -13,7 +13,7 @@ plain Python, compiled for the schema, took 3.2 us for the whole record and was 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any, Final, Protocol
 
@@ -73,7 +73,7 @@ DEFAULT_LIMITS: Final = GateLimits()
 
 
 class _Refused(Exception):
-    """Carries a refusal from a check to `admit`."""
+    """Carries a refusal from a check to `admit_all`."""
 
     def __init__(self, reason: str, message: str, schema_id: str = "") -> None:
         self.refusal = Refusal(reason, message, schema_id)
@@ -106,36 +106,35 @@ class Gate:
 
     def admit(self, message: Message, now_ms: int) -> Record | Refusal | None:
         """Give the record, or why it is none; None for one of a type that nobody hears. `now_ms` is the wall clock."""
-        try:
-            return self._admit(message, now_ms)
-        except _Refused as refused:
-            return refused.refusal
+        return self.admit_all((message,), now_ms)[0]
 
-    def _admit(self, message: Message, now_ms: int) -> Record | None:
-        value = message.value()
-        if value is None:
-            raise _Refused(Reason.NO_VALUE, "the record has no value: a tombstone means nothing on an event topic")
-        limits = self._limits
-        if len(value) > limits.value_bytes:
-            raise _Refused(Reason.TOO_LARGE, f"the value has {len(value)} bytes; at most {limits.value_bytes} are taken")
-        headers = message.headers()
-        if headers:
-            _check_headers(headers, limits)
-        customer = _customer(message.key(), limits.key_bytes)
-        source, time = message.timestamp()
-        if source == _NO_TIMESTAMP or time < 0 or time > now_ms + limits.ahead_ms:
-            raise _Refused(Reason.TIME_ABSURD, "the record's time is absent, before 1970 or too far ahead of the clock")
-        topic = message.topic()
-        route = self._route(topic, value, headers)
-        if not route.is_heard:
-            return None
-        return _decode(route, value, customer, time, message)
+    def admit_all(self, messages: Sequence[Message], now_ms: int) -> list[Record | Refusal | None]:
+        """Do the same for messages of one partition, one or more. Each is spared what is the same for all of them."""
+        limits, topic, partition = self._limits, messages[0].topic(), messages[0].partition()
+        routes, latest, most, key_bytes = self._frames.get(topic), now_ms + limits.ahead_ms, limits.value_bytes, limits.key_bytes
+        admitted: list[Record | Refusal | None] = []
+        for message in messages:
+            try:
+                value, headers = message.value(), message.headers()
+                if value is None or headers or len(value) > most:
+                    value = _checked(value, headers, limits)
+                customer = _customer(message.key(), key_bytes)
+                source, time = message.timestamp()
+                if source == _NO_TIMESTAMP or time < 0 or time > latest:
+                    raise _Refused(Reason.TIME_ABSURD, "the record's time is absent, before 1970 or too far ahead of the clock")
+                route = routes.get(value[:10]) or routes.get(value[:5]) if routes and not headers else None
+                if route is None:
+                    route = self._route(topic, value, headers)
+                admitted.append(_decode(route, value, customer, time, message, partition) if route.is_heard else None)
+            except _Refused as refused:
+                admitted.append(refused.refusal)
+        return admitted
 
     def _route(self, topic: str, value: bytes, headers: framing.Headers | None) -> _Route:
         routes = self._frames.get(topic)
         if routes is None:
             raise _Refused(Reason.NOT_DECLARED, "streams.yaml does not name this topic")
-        if not headers or framing.guid_header(headers) is None:
+        if headers and framing.guid_header(headers) is None:
             route = routes.get(value[:10]) or routes.get(value[:5])
             if route is not None:
                 return route
@@ -170,6 +169,17 @@ class _Route(Struct, frozen=True):
     skim: Skim | None  # reads what is wanted of the payload, None where that is all of it
 
 
+def _checked(value: bytes | None, headers: framing.Headers | None, limits: GateLimits) -> bytes:
+    """Give the value where it and the headers are of a size that is taken."""
+    if value is None:
+        raise _Refused(Reason.NO_VALUE, "the record has no value: a tombstone means nothing on an event topic")
+    if len(value) > limits.value_bytes:
+        raise _Refused(Reason.TOO_LARGE, f"the value has {len(value)} bytes; at most {limits.value_bytes} are taken")
+    if headers:
+        _check_headers(headers, limits)
+    return value
+
+
 def _check_headers(headers: framing.Headers, limits: GateLimits) -> None:
     if len(headers) > limits.headers:
         raise _Refused(Reason.TOO_LARGE, f"the record has {len(headers)} headers; at most {limits.headers} are taken")
@@ -191,7 +201,7 @@ def _customer(key: bytes | None, limit: int) -> str:
         raise _Refused(Reason.KEY_MISMATCH, "the key is not UTF-8 text, so it cannot equal customer_id") from None
 
 
-def _decode(route: _Route, value: bytes, customer: str, time: int, message: Message) -> Record:
+def _decode(route: _Route, value: bytes, customer: str, time: int, message: Message, partition: int) -> Record:
     event_id = ""
     if route.skim is not None:
         try:
@@ -204,7 +214,7 @@ def _decode(route: _Route, value: bytes, customer: str, time: int, message: Mess
         event_id, occurred_at, payload = _decode_whole(route, value, customer, message)
     return Record(
         route.event.type, customer, event_id, time, payload,
-        message.topic(), message.partition(), message.offset(), occurred_at, route.schema_id,
+        message.topic(), partition, message.offset(), occurred_at, route.schema_id,
     )  # fmt: skip
 
 
