@@ -13,6 +13,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from benchmarks.w1.oracle import Sent
+from benchmarks.w1.workload import PARTITIONS
 from tests.brokers import Broker
 
 
@@ -28,6 +29,10 @@ class Job(Struct, frozen=True):
     def actions_topic(self) -> str:
         """Where the actions go."""
         return f"{self.name}.actions"
+
+    def make_actions_topic(self) -> None:
+        """Make it, so that it keeps what it gets: Kafka Streams gives actions the times of their events, which are months old."""
+        self.broker.create_topic(self.actions_topic, PARTITIONS, retention_ms="-1")
 
 
 class Process:

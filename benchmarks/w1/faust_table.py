@@ -35,7 +35,7 @@ class FaustTable:
 
     def start(self, job: Job) -> Process:
         """Make its topic and start it; the changelog it makes itself."""
-        job.broker.create_topic(job.actions_topic, PARTITIONS)
+        job.make_actions_topic()
         return python(__name__, job, self._guarantee)
 
     def actions(self, job: Job) -> list[Sent]:

@@ -38,7 +38,7 @@ def prepare() -> None:
 
 def start(job: Job) -> Process:
     """Make its topics and start it."""
-    job.broker.create_topic(job.actions_topic, PARTITIONS)
+    job.make_actions_topic()
     job.broker.create_topic(f"{job.name}.changelog", PARTITIONS, cleanup_policy="compact")
     return python(__name__, job)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.w1 import raw_loop
 from benchmarks.w1.contestant import Job, Process
 from benchmarks.w1.oracle import Sent
-from benchmarks.w1.workload import PARTITIONS, SCHEMAS
+from benchmarks.w1.workload import SCHEMAS
 from tests.brokers.download import KAFKA_VERSION, KafkaUnavailable, cache, downloaded
 
 NAME = "kafka_streams"
@@ -27,7 +27,7 @@ def prepare() -> None:
 
 def start(job: Job) -> Process:
     """Make its topic and start it; the changelog it makes itself."""
-    job.broker.create_topic(job.actions_topic, PARTITIONS)
+    job.make_actions_topic()
     arguments = [job.broker.bootstrap, job.topic, job.name, str(job.folder / "state"), str(SCHEMAS)]
     return Process(["java", "-cp", class_path(), "w1.Main", *arguments], job.folder / "log")
 
