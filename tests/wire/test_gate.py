@@ -180,6 +180,13 @@ def test_the_outcomes_topic_carries_outcomes_only() -> None:
     assert refused(kafka_message(PURCHASE, topic=STREAMS.outcomes)).reason == Reason.NOT_DECLARED
 
 
+def test_the_messages_of_a_block_are_admitted_as_each_would_be_alone() -> None:
+    broken = [message for message, _ in BROKEN.values() if message.topic() == kafka_message(PURCHASE).topic()]
+    block = [kafka_message(PURCHASE), *broken, kafka_message(event("auth.login")), kafka_message(PURCHASE, timestamp=(1, NOW))]
+    assert len(broken) > 3
+    assert gate().admit_all(block, NOW) == [gate().admit(message, NOW) for message in block]
+
+
 def test_a_type_that_nobody_hears_is_passed_over_but_its_frame_is_judged() -> None:
     def nothing(_: str) -> bool:
         return False
