@@ -6,7 +6,6 @@ quartile of its turns; ratios are medians over turns of one point's cost to anot
 
 from __future__ import annotations
 
-import gc
 import random
 import shutil
 import tempfile
@@ -19,9 +18,9 @@ from confluent_kafka import Message
 from msgspec import Struct
 
 from benchmarks import fold
+from benchmarks.collector import calm
 from benchmarks.curves.curve import Curve
 from benchmarks.w1.workload import CUSTOMERS, HERE, PARTITIONS, SCHEMAS, EventRecord, events
-from orchestrator.stream.runner import calm_the_collector
 from orchestrator.stream.store import Position
 from orchestrator.wire.partitioning import partition_for
 from orchestrator.wire.schemas import load_schemas
@@ -124,15 +123,13 @@ def turns_of(given: Sequence[EventRecord], partitions: int, cycle: int) -> list[
 
 def measure(points: Mapping[float, Point]) -> None:
     """Let the points take turns."""
-    gc.collect()
-    calm_the_collector()
-    for number in range(min(len(point.turns) for point in points.values())):
-        for point in points.values():
-            began = process_time()
-            for blocks in point.turns[number]:
-                point.ours.cycle(blocks)
-            point.costs.append(process_time() - began)
-    gc.unfreeze()
+    with calm():
+        for number in range(min(len(point.turns) for point in points.values())):
+            for point in points.values():
+                began = process_time()
+                for blocks in point.turns[number]:
+                    point.ours.cycle(blocks)
+                point.costs.append(process_time() - began)
     for point in points.values():
         point.ours.close()
 

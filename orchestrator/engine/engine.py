@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from orchestrator.engine import freezing, handle, held, merging, redrive, succession, timers
 from orchestrator.engine.customer import Customer
-from orchestrator.engine.document import NEVER, decode, due_bytes, next_due, without_timers
+from orchestrator.engine.document import NEVER, due_bytes, next_due, without_timers
 from orchestrator.engine.handling import Handling, Incident
 from orchestrator.engine.identity import uuid_text
 from orchestrator.engine.program import Program
@@ -208,16 +208,15 @@ class Engine:
 
     def _stop_timer(self, customer: Customer, turn: Turn | None, due: int) -> None:
         """After a failure, park the instance at work in the document as it was, so that the same timer does not fire for ever."""
+        at_work = turn.at_work.id if turn is not None and turn.at_work is not None else None
         try:
-            customer.document = decode(customer.stored)
-        except Exception:
+            document = customer.open()
+            timers.park(document, due, at_work, Reason.HANDLER_ERROR)
+            customer.keep(document)
+        except Exception:  # a part of it cannot be read
             customer.document = None
             if customer.stored is not None:
                 customer.stored = without_timers(customer.stored)
-            return
-        at_work = turn.at_work.id if turn is not None and turn.at_work is not None else None
-        timers.park(customer.document, due, at_work, Reason.HANDLER_ERROR)
-        customer.keep(customer.document)
 
 
 def _resume(turn: Turn, journey: str) -> None:

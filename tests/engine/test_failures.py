@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from msgspec.msgpack import encode
 from msgspec.structs import replace
 
 from orchestrator.engine.document import HEAD, decode
@@ -74,9 +75,12 @@ def test_a5_t6_a_failing_timer_parks_its_instance_and_the_others_fire(broken: li
     assert next_due(world.customer().stored) == NEVER
 
 
-def test_a5_a_document_that_cannot_be_read_is_an_incident_and_does_not_fire_for_ever() -> None:
+@pytest.mark.parametrize(
+    "body", [b"\xc1damaged", encode([b"", [], {}, {}, [], {}, [], None, "no contact"])], ids=["all of it", "its sends"]
+)
+def test_a5_a_document_that_cannot_be_read_is_an_incident_and_does_not_fire_for_ever(body: bytes) -> None:
     engine = Engine(topology(TWO.format(name="aa", delay="1d")))
-    damaged = HEAD.pack(1, START) + b"\xc1damaged"
+    damaged = HEAD.pack(1, START) + body
     customer = Customer("c1", damaged)
     (handling,) = engine.fire(customer, START + 1)
     assert [incident.reason for incident in handling.incidents] == ["handler_error"]
