@@ -126,7 +126,7 @@ def diff(
         try:
             found = since_revision(settings.topologies, settings.schemas, since or "HEAD")
         except NoGit as why:
-            next_step = "run it in a work tree with commits, or compare with --registry"
+            next_step = "run it in a work tree, on a revision that `git log` or `git tag` lists, or compare with --registry"
             raise UsageError(f"git has nothing to compare with: {why}", next_step=next_step) from None
     against = "the registry" if registry else since or "HEAD"
     if json:
