@@ -32,7 +32,7 @@ def stops(turn: Turn, action: Action) -> bool:
     if is_paused(turn, action):
         return True
     contact = turn.document.contact
-    if contact is None:
+    if contact is None or not contact.held:
         return False
     return any(held.reason == PAUSED and held.action.journey == action.journey for held in contact.held)
 
