@@ -1,4 +1,4 @@
-"""Python's garbage collector while something is measured: as a worker has it, who looks for cycles rarely."""
+"""Python's garbage collector while something is measured: as a worker has it, which looks for cycles rarely."""
 
 from __future__ import annotations
 

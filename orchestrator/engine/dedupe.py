@@ -47,7 +47,7 @@ def remember(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> tuple[
     newest = int.from_bytes(seen[-_TIME:], "big")
     if newest <= oldest_kept:
         return noted, 0
-    oldest = int.from_bytes(seen[HASH_BYTES:ENTRY], "big")
+    oldest = _time_of(seen, 0)
     if newest <= time and oldest > oldest_kept:
         seen += noted
     else:
@@ -56,7 +56,7 @@ def remember(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> tuple[
     excess = len(seen) - rule.max * ENTRY
     if excess <= 0:
         return seen, 0
-    if excess == ENTRY:
+    if excess == ENTRY:  # nearly always, once it is full
         return seen[ENTRY:], int(oldest > window_start)
     forgotten = sum([_time_of(seen, at) > window_start for at in range(0, excess, ENTRY)])
     return seen[excess:], forgotten

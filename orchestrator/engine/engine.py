@@ -40,7 +40,6 @@ class Engine:
         """
         self.program = Program(topology, share, semantics)
         self._routes = self.program.routes
-        self._is_plain = not self.program.inherits  # nothing comes before what a record does, but for pauses that stop timers
 
     def hears(self, event_type: str) -> bool:
         """Tell whether any journey, policy rule or the engine itself cares; if not, the caller need not fetch the customer."""
@@ -65,8 +64,7 @@ class Engine:
         route = self._routes.get(record.type)
         if route is None:
             return []
-        is_due = vicinity.freezes or next_due(customer.stored) < record.time
-        handlings = self.fire(customer, record.time, vicinity) if is_due else []
+        handlings = self._fire_before(customer, record.time, vicinity)
         turn: Turn | None = None
         try:
             document = customer.document or customer.open()
@@ -77,14 +75,10 @@ class Engine:
                 handlings += self._fire_line(record, vicinity)
             handling = Handling(customer.id, record.time, record.type, record.event_id)
             turn = Turn(self.program, customer.id, document, record.time, clock, record, handling, vicinity)
-            if self._is_plain and not vicinity.freezes:
-                is_untouched = handle.run(turn, record, route)
-            else:
-                is_untouched = False
-                self._begin(turn)
-                handle.run(turn, record, route)
-                if vicinity.freezes:
-                    freezing.end(turn)
+            self._begin(turn)
+            is_untouched = handle.run(turn, record, route) and not self.program.inherits and not vicinity.freezes
+            if vicinity.freezes:
+                freezing.end(turn)
             if turn.touched:
                 _keep(turn)
             if is_untouched:

@@ -109,8 +109,8 @@ class Gate:
         return self.admit_all((message,), now_ms)[0]
 
     def admit_all(self, messages: Sequence[Message], now_ms: int) -> list[Record | Refusal | None]:
-        """Do the same for messages of one partition, one or more. Each is spared what is the same for all of them."""
-        limits, topic, partition = self._limits, messages[0].topic(), messages[0].partition()
+        """Do the same for messages of one topic, one or more. Each is spared what is the same for all of them."""
+        limits, topic = self._limits, messages[0].topic()
         routes, latest, most, key_bytes = self._frames.get(topic), now_ms + limits.ahead_ms, limits.value_bytes, limits.key_bytes
         admitted: list[Record | Refusal | None] = []
         for message in messages:
@@ -122,25 +122,20 @@ class Gate:
                 source, time = message.timestamp()
                 if source == _NO_TIMESTAMP or time < 0 or time > latest:
                     raise _Refused(Reason.TIME_ABSURD, "the record's time is absent, before 1970 or too far ahead of the clock")
-                route = routes.get(value[:10]) or routes.get(value[:5]) if routes and not headers else None
+                route = None
+                if routes and (not headers or framing.guid_header(headers) is None):
+                    route = routes.get(value[:10]) or routes.get(value[:5])
                 if route is None:
-                    route = self._route(topic, value, headers)
-                admitted.append(_decode(route, value, customer, time, message, partition) if route.is_heard else None)
+                    route = self._look_up(topic, value, headers)
+                admitted.append(_decode(route, value, customer, time, message) if route.is_heard else None)
             except _Refused as refused:
                 admitted.append(refused.refusal)
         return admitted
 
-    def _route(self, topic: str, value: bytes, headers: framing.Headers | None) -> _Route:
+    def _look_up(self, topic: str, value: bytes, headers: framing.Headers | None) -> _Route:
         routes = self._frames.get(topic)
         if routes is None:
             raise _Refused(Reason.NOT_DECLARED, "streams.yaml does not name this topic")
-        if headers and framing.guid_header(headers) is None:
-            route = routes.get(value[:10]) or routes.get(value[:5])
-            if route is not None:
-                return route
-        return self._look_up(topic, routes, value, headers)
-
-    def _look_up(self, topic: str, routes: dict[bytes, _Route], value: bytes, headers: framing.Headers | None) -> _Route:
         try:
             ref = framing.read_frame(value, headers)
         except framing.NotFramed as error:
@@ -201,7 +196,7 @@ def _customer(key: bytes | None, limit: int) -> str:
         raise _Refused(Reason.KEY_MISMATCH, "the key is not UTF-8 text, so it cannot equal customer_id") from None
 
 
-def _decode(route: _Route, value: bytes, customer: str, time: int, message: Message, partition: int) -> Record:
+def _decode(route: _Route, value: bytes, customer: str, time: int, message: Message) -> Record:
     event_id = ""
     if route.skim is not None:
         try:
@@ -214,7 +209,7 @@ def _decode(route: _Route, value: bytes, customer: str, time: int, message: Mess
         event_id, occurred_at, payload = _decode_whole(route, value, customer, message)
     return Record(
         route.event.type, customer, event_id, time, payload,
-        message.topic(), partition, message.offset(), occurred_at, route.schema_id,
+        message.topic(), message.partition(), message.offset(), occurred_at, route.schema_id,
     )  # fmt: skip
 
 
