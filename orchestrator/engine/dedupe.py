@@ -41,17 +41,14 @@ def remember(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> tuple[
     """
     if not 0 <= time <= _LATEST:
         time = max(0, min(time, _LATEST))
-    noted = hashed + time.to_bytes(_TIME, "big")
+    stamp = time.to_bytes(_TIME, "big")  # these sort like the times
     window_start = time - rule.window_ms
     oldest_kept = window_start - LATE_MS
-    newest = int.from_bytes(seen[-_TIME:], "big")
-    if newest <= oldest_kept:
-        return noted, 0
-    oldest = _time_of(seen, 0)
-    if newest <= time and oldest > oldest_kept:
-        seen += noted
+    oldest = int.from_bytes(seen[HASH_BYTES:ENTRY], "big")
+    if oldest > oldest_kept and seen[-_TIME:] <= stamp:
+        seen += hashed + stamp
     else:
-        seen = _among(seen, noted, time, oldest_kept)
+        seen = _among(seen, hashed + stamp, time, oldest_kept)
         oldest = _time_of(seen, 0)
     excess = len(seen) - rule.max * ENTRY
     if excess <= 0:
@@ -64,6 +61,8 @@ def remember(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> tuple[
 
 def _among(seen: bytes, noted: bytes, time: int, oldest_kept: int) -> bytes:
     """Put an entry at its place by time, and leave out those that are too old."""
+    if int.from_bytes(seen[-_TIME:], "big") <= oldest_kept:
+        return noted
     start, place = 0, len(seen)
     while start < place and _time_of(seen, start) <= oldest_kept:
         start += ENTRY

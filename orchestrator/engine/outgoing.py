@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from orchestrator.engine import caps
 from orchestrator.engine.contact import Held, Sent, contact_of
-from orchestrator.engine.customer_clock import zone_of
+from orchestrator.engine.customer_clock import UTC, zone_of
 from orchestrator.engine.handling import Action, Decision
 from orchestrator.engine.identity import uuid_bytes
 from orchestrator.engine.moves import NEXT, Move
@@ -69,20 +69,16 @@ def emit(turn: Turn, candidate: Candidate) -> None:
     rules = turn.program.sends
     if candidate.address:
         rules.addresses.emitted(turn, candidate.address, action)
-    counts_until = 0
-    for cap in rules.caps_of(action) if rules.caps else ():
-        counts_until = max(counts_until, caps.window_end(cap, turn.now, zone_of(turn)))
-    _remember(turn, action, counts_until)
-    if rules.notes_latest:
-        latest = contact_of(turn.document).latest
-        latest[action.channel] = max(turn.now, latest.get(action.channel, 0))
-
-
-def _remember(turn: Turn, action: Action, counts_until: int) -> None:
+    counting = rules.caps_of(action) if rules.caps else ()
+    zone = zone_of(turn) if counting else UTC
+    counts_until = max([caps.window_end(cap, turn.now, zone) for cap in counting], default=0)
     contact = contact_of(turn.document)
+    instance = uuid_bytes(action.instance) if candidate.walk is None else candidate.walk.instance.id
     sent = Sent(
         uuid_bytes(action.action_id), turn.now, action.expires_at, counts_until, action.channel, action.purpose,
-        action.journey, action.version, uuid_bytes(action.instance), action.step, action.key,
+        action.journey, action.version, instance, action.step, action.key,
     )  # fmt: skip
     contact.sent.append(sent)
     contact.tidy(turn.now)
+    if rules.notes_latest:
+        contact.latest[action.channel] = max(turn.now, contact.latest.get(action.channel, 0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from operator import attrgetter
 from typing import Any, Final
 
 from orchestrator.engine.handling import Decision, Handling
@@ -13,8 +12,6 @@ from orchestrator.wire.ours import decode_ours, our_schema
 
 KeyValueHeaders = tuple[bytes, bytes, list[tuple[str, bytes]]]
 
-# The fields that come from the topology, in the order of Handling.avsc: few different combinations, so their bytes are kept.
-_repeating = attrgetter("kind", "journey", "version", "state", "step", "reason", "by", "outcome", "arm", "channel")
 _NOTHING_MORE: Final = NULL + NULL + END  # no key, no action, no detail
 _KEPT: Final = 20_000  # combinations; beyond that something else than the topology varies, and all are forgotten
 
@@ -58,7 +55,11 @@ class HandlingEncoder:
         repeated, parts = self._repeated, []
         instance, instance_bytes = "", NULL
         for decision in decisions:
-            combination = _repeating(decision)
+            # What comes from the topology, in the order of Handling.avsc: few different combinations, so their bytes are kept.
+            combination = (
+                decision.kind, decision.journey, decision.version, decision.state, decision.step, decision.reason, decision.by,
+                decision.outcome, decision.arm, decision.channel,
+            )  # fmt: skip
             known = repeated.get(combination) or self._remember(combination, decision)
             known[1] += 1
             parts.append(known[0])
