@@ -283,19 +283,20 @@ class Consumer(base.Consumer):
     def _blocks(self, messages: list[Any]) -> list[Block]:
         epoch = self._reading_epoch
         blocks: dict[tuple[str, int], Block] = {}
+        block: Block | None = None  # the latest: records of a partition mostly come together
         for message in messages:
             error = message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 self._on_record_error(error, message)
                 continue
-            topic, partition = message.topic(), message.partition()
-            block = blocks.get((topic, partition))
-            if block is None:
-                block = blocks[topic, partition] = Block(topic, partition, epoch)
+            if block is None or message.partition() != block.partition or message.topic() != block.topic:
+                topic, partition = message.topic(), message.partition()
+                block = blocks.setdefault((topic, partition), Block(topic, partition, epoch))
             if error is None:
                 block.append(message)
-            block.at_end = error is not None
-            block.end = message.offset()
+                block.at_end = False
+            else:
+                block.at_end, block.end = True, message.offset()
         return list(blocks.values())
 
     def _on_record_error(self, error: KafkaError, message: Any) -> None:
