@@ -222,12 +222,14 @@ def with_seen(stored: bytes, seen: bytes) -> bytes | None:
         return None
     kind = stored[_SEEN_AT]
     if kind == _BIN_8:
-        end = _SEEN_AT + 2 + stored[_SEEN_AT + 1]
+        start, size = _SEEN_AT + 2, stored[_SEEN_AT + 1]
     elif kind == _BIN_16:
-        end = _SEEN_AT + 3 + int.from_bytes(stored[_SEEN_AT + 1 : _SEEN_AT + 3], "big")
+        start, size = _SEEN_AT + 3, int.from_bytes(stored[_SEEN_AT + 1 : _SEEN_AT + 3], "big")
     else:
         return None
-    return stored[:_SEEN_AT] + _encode(seen) + stored[end:]
+    if size == len(seen):  # a full memory's size stays
+        return stored[:start] + seen + stored[start + size :]
+    return stored[:_SEEN_AT] + _encode(seen) + stored[start + size :]
 
 
 def decode(stored: bytes | None) -> Document:

@@ -71,20 +71,22 @@ class Engine:
             if document.merged is not None and document.merged.into:
                 target = merging.line_of(customer.id, vicinity.customer)[-1]
                 return self.handle(target, replace(record, customer=target.id), clock, vicinity)
+            is_plain = not (vicinity.freezes or self.program.inherits)
+            if is_plain and handle.is_unheard(self.program, document, record.type, route):
+                passed = handle.pass_by(customer.id, document, record, self.program.policy.dedupe_events)
+                customer.keep_seen(document)
+                return handlings if passed is None else [*handlings, passed]
             if route.merges:
                 handlings += self._fire_line(record, vicinity)
             handling = Handling(customer.id, record.time, record.type, record.event_id)
             turn = Turn(self.program, customer.id, document, record.time, clock, record, handling, vicinity)
             self._begin(turn)
-            is_untouched = handle.run(turn, record, route) and not self.program.inherits and not vicinity.freezes
+            handle.run(turn, record, route)
             if vicinity.freezes:
                 freezing.end(turn)
             if turn.touched:
                 _keep(turn)
-            if is_untouched:
-                customer.keep_seen(document)
-            else:
-                customer.keep(document)
+            customer.keep(document)
         except Exception as error:
             handlings.append(_failed(Handling(customer.id, record.time, record.type, record.event_id), error, turn, customer))
             return handlings

@@ -6,32 +6,69 @@ from typing import TYPE_CHECKING
 
 from orchestrator.engine import dedupe, entries, goals, memory
 from orchestrator.engine.arbitration import settle
+from orchestrator.engine.handling import Handling
 from orchestrator.engine.identity import event_hash
 from orchestrator.engine.walk import Walk
 from orchestrator.names import Count
 
 if TYPE_CHECKING:
-    from orchestrator.engine.document import Instance
-    from orchestrator.engine.program import JourneyProgram, Route
+    from orchestrator.engine.document import Document, Instance
+    from orchestrator.engine.program import JourneyProgram, Program, Route, StepProgram
     from orchestrator.engine.record import Record
     from orchestrator.engine.turn import Turn
+    from orchestrator.language.model import EventDedupe
 
 
-def run(turn: Turn, record: Record, route: Route) -> bool:
-    """Drop a repeat; apply the record's own effect; exits; active instances; entries; emit. Due timers have fired before.
+def is_unheard(program: Program, document: Document, event_type: str, route: Route) -> bool:
+    """Tell whether a record can do nothing to this customer but be remembered, as with most: then `pass_by` does for `run`."""
+    if not route.is_passive or document.memory is not None or (route.goals and document.goals):
+        return False
+    for instance in document.instances:  # noqa: SIM110 - as in `entries`
+        if _hears(program, instance, event_type):
+            return False
+    return True
 
-    Gives whether nothing of the document but its memory of event ids can have changed.
-    """
-    if record.event_id and _is_repeat(turn, record, route):
+
+def _hears(program: Program, instance: Instance, event_type: str) -> bool:
+    """Tell whether an instance may do anything about an event, a late one of an earlier wait included."""
+    journey = program.journeys.get((instance.journey, instance.version))
+    if journey is None:
+        return False
+    if instance.late is not None or event_type in journey.exits or event_type in journey.states[instance.state].handlers:
         return True
+    step = _waiting(journey, instance)
+    return step is not None and _takes(step, instance, event_type)
+
+
+def _waiting(journey: JourneyProgram, instance: Instance) -> StepProgram | None:
+    return journey.steps[instance.step] if instance.step and not instance.parked else None
+
+
+def _takes(step: StepProgram, instance: Instance, event_type: str) -> bool:
+    return event_type in step.listens or step.verb.recalls(instance, event_type)
+
+
+def pass_by(customer: str, document: Document, record: Record, rule: EventDedupe) -> Handling | None:
+    """Remember a record that is unheard. Gives what is to be counted, None for nothing."""
+    if not record.event_id:
+        return None
+    hashed, forgotten = _recognise(document, record, rule)
+    if hashed and not forgotten:
+        return None
+    counts = {Count.FORGOTTEN_EVENT_IDS: forgotten} if hashed else {Count.DUPLICATE_EVENTS: 1}
+    return Handling(customer, record.time, record.type, record.event_id, counts=counts)
+
+
+def run(turn: Turn, record: Record, route: Route) -> None:
+    """Drop a repeat; apply the record's own effect; exits; active instances; entries; emit. Due timers have fired before."""
+    if record.event_id and _is_repeat(turn, record, route):
+        return
     document = turn.document
-    is_untouched = route.is_passive and document.memory is None
     if route.effect is not None:
         route.effect(turn)
     if route.keep is not None:
         memory.note(turn, record, route.keep)
     if route.goals and document.goals:
-        is_untouched = False
         goals.consider(turn, record)
     if document.instances:
         if route.exits:
@@ -39,12 +76,10 @@ def run(turn: Turn, record: Record, route: Route) -> bool:
         if route.instances:
             for instance in tuple(document.instances):
                 _offer(turn, instance, record.type)
-        is_untouched = is_untouched and turn.at_work is None
     for journey in route.entries:
         turn.at_work = None
         entries.consider(turn, journey)
     finish(turn)
-    return is_untouched and not turn.handling.decisions
 
 
 def finish(turn: Turn) -> None:
@@ -59,17 +94,24 @@ def finish(turn: Turn) -> None:
 
 def _is_repeat(turn: Turn, record: Record, route: Route) -> bool:
     """Rule I2: count a repeat and log it for each journey that it could have entered (ruling A32); remember what is new."""
-    document, rule = turn.document, turn.program.policy.dedupe_events
-    hashed = turn.hashed = event_hash(record.event_id)
-    if hashed in document.seen and dedupe.is_repeat(document.seen, hashed, record.time, rule):
+    turn.hashed, forgotten = _recognise(turn.document, record, turn.program.policy.dedupe_events)
+    if not turn.hashed:
         turn.count(Count.DUPLICATE_EVENTS)
         for journey in route.entries:
             entries.refuse(turn, journey, "duplicate")
         return True
-    document.seen, forgotten = dedupe.remember(document.seen, hashed, record.time, rule)
     if forgotten:
         turn.count(Count.FORGOTTEN_EVENT_IDS, forgotten)
     return False
+
+
+def _recognise(document: Document, record: Record, rule: EventDedupe) -> tuple[bytes, int]:
+    """Give the hash of the record's event id, empty where it is a repeat, and how many others were forgotten for it."""
+    hashed, seen = event_hash(record.event_id), document.seen
+    if hashed in seen and dedupe.is_repeat(seen, hashed, record.time, rule):
+        return b"", 0
+    document.seen, forgotten = dedupe.remember(seen, hashed, record.time, rule)
+    return hashed, forgotten
 
 
 def _exit(turn: Turn, event_type: str) -> None:
@@ -96,8 +138,8 @@ def _offer(turn: Turn, instance: Instance, event_type: str) -> None:
     handlers = journey.states[instance.state].handlers.get(event_type)
     if instance.late is not None and _is_late(turn, instance, journey, event_type):
         return
-    step = journey.steps[instance.step] if instance.step and not instance.parked else None
-    if step is not None and event_type not in step.listens and not step.verb.recalls(instance, event_type):
+    step = _waiting(journey, instance)
+    if step is not None and not _takes(step, instance, event_type):
         step = None
     if (handlers is None and step is None) or (journey.key is not None and not turn.is_for(journey, instance)):
         return

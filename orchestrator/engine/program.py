@@ -184,7 +184,7 @@ class Route:
         self.keep: Keep | None = None  # what of it is remembered
         self.goals = False  # some goal counts it
         self.merges = False  # it brings another customer in
-        self.is_passive = True  # it does nothing to a document unless an instance, an entry or a goal hears it
+        self.is_passive = True  # it does nothing to a document unless an instance or a goal hears it
 
 
 class Program:
@@ -239,7 +239,7 @@ class Program:
                 route = routes.setdefault(event_type, Route())
                 route.entries = (*route.entries, journey)
         for route in routes.values():
-            route.is_passive = route.effect is None and route.keep is None and not route.merges
+            route.is_passive = route.effect is None and route.keep is None and not route.entries and not route.merges
         return routes
 
 
