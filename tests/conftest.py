@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
@@ -22,6 +23,10 @@ KAFKA_FIXTURES: Final = frozenset({"kafka", "kafka_alone", "kafka_from_maven"})
 # Hundreds of processes: each would compile the project and its libraries anew, which takes longer than most of what they do.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# A run in the background of a script has it ignored, and so would the commands that tests press Ctrl-C on.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No time limit for one example: the machine is shared. A failure prints the blob that repeats it.
 settings.register_profile("orchestrator", deadline=None, print_blob=True)

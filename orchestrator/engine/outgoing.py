@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from orchestrator.engine import caps
 from orchestrator.engine.contact import Held, Sent, contact_of
-from orchestrator.engine.customer_clock import UTC, zone_of
+from orchestrator.engine.customer_clock import zone_of
 from orchestrator.engine.handling import Action, Decision
 from orchestrator.engine.identity import uuid_bytes
 from orchestrator.engine.moves import NEXT, Move
@@ -69,9 +69,10 @@ def emit(turn: Turn, candidate: Candidate) -> None:
     rules = turn.program.sends
     if candidate.address:
         rules.addresses.emitted(turn, candidate.address, action)
-    counting = rules.caps_of(action) if rules.caps else ()
-    zone = zone_of(turn) if counting else UTC
-    counts_until = max([caps.window_end(cap, turn.now, zone) for cap in counting], default=0)
+    counting, counts_until = rules.caps_of(action) if rules.caps else (), 0
+    if counting:
+        zone = zone_of(turn)
+        counts_until = max([caps.window_end(cap, turn.now, zone) for cap in counting])
     contact = contact_of(turn.document)
     instance = uuid_bytes(action.instance) if candidate.walk is None else candidate.walk.instance.id
     sent = Sent(

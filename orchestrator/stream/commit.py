@@ -310,7 +310,8 @@ class TransactionalProducer:
         self._is_worn = self._is_watching = True
         self._check_fenced(error, started)
         if error.code() in kafka.NOT_ALLOWED:
-            raise kafka.not_allowed(error, "a topic that the worker writes, its transactional id, or its group")
+            refused, anything = self._refused, "a topic that the worker writes, its transactional id, or its group"
+            raise kafka.not_allowed(error, refused.topic if refused and refused.error.code() == error.code() else anything)
         left_group = error.code() in _NOT_A_MEMBER
         # A refused size is of a record, so that no commit was asked for; else only the offsets tell.
         outcome = Outcome.UNKNOWN if may_have_landed and error.code() not in _TOO_LARGE else self._given_up(started)

@@ -145,9 +145,10 @@ def test_a_new_producer_without_a_right_says_so_though_the_commit_says_only_that
         given.result(10)
     producer = producer_of(stage)
     records = [Produce(topic, 0, b"k", b"v") for topic in (streams.transitions, streams.changelog, streams.journal)]
-    with pytest.raises(NotAllowed, match="TOPIC_AUTHORIZATION_FAILED"):
+    with pytest.raises(NotAllowed, match="TOPIC_AUTHORIZATION_FAILED") as told:
         for _ in range(3):
             assert producer.run(records, [], group_of(stage)).outcome is not Outcome.COMMITTED
+    assert told.value.where == streams.transitions
 
 
 @pytest.mark.long
