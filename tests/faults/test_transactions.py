@@ -204,10 +204,11 @@ def test_a_producer_that_is_used_again_after_a_commit_was_retried_tears_the_next
 ) -> None:
     """What the rule is for (KAFKA-17754). When this fails, Kafka and librdkafka have learnt to do without it.
 
-    A cycle that has to be done again, see `_arrives_in`, has another producer: then all is begun anew.
+    A cycle that has to be done again, see `_arrives_in`, has another producer: then all is begun anew. On a slow machine that was
+    so five times on end.
     """
     monkeypatch.setattr(commit_module, "LOST_CONNECTION", "never said")
-    assert any(_tears_the_third_cycle(line) for _ in range(5))
+    assert any(_tears_the_third_cycle(line) for _ in range(20))
 
 
 def _tears_the_third_cycle(line: Line) -> bool:
