@@ -31,10 +31,8 @@ def covers(cap: Cap, channel: str, purpose: str) -> bool:
 
 def is_over(cap: Cap, contact: Contact | None, now: int, zone: ZoneInfo) -> bool:
     """Tell whether one more send at `now` would be over the cap."""
-    if contact is None:
+    if contact is None or not (contact.sent or contact.held):
         return cap.limit < 1
-    if len(contact.sent) + len(contact.held) < cap.limit:
-        return False
     return len(_sent(cap, contact, now, zone)) + len(_held(cap, contact)) >= cap.limit
 
 

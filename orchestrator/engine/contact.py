@@ -53,6 +53,10 @@ class Sent(Struct, array_like=True, gc=False):
         """Tell whether it may take a slot, for a record of `now` or a late one after it."""
         return now < self.counts_until + LATE_MS
 
+    def matters(self, now: int) -> bool:
+        """Tell whether anything can still depend on it."""
+        return self.may_count(now) or (self.status == OPEN and now < self.expires)
+
 
 class Held(Struct, array_like=True, gc=False):
     """A send that waits beside its instance (ruling A12), for `reason` QUIET_HOURS, CAP, RATE, PAUSED or OPERATOR; for RATE and
@@ -110,8 +114,7 @@ class Contact(Struct, array_like=True, gc=False):
         """Drop what is over at `now`."""
         if self.blocks:
             self.blocks = {rule: block for rule, block in self.blocks.items() if now < block[1] + LATE_MS}
-        counting = now - LATE_MS
-        self.sent = [s for s in self.sent if counting < s.counts_until or (s.status == OPEN and now < s.expires)]
+        self.sent = [sent for sent in self.sent if sent.matters(now)]
         if len(self.sent) <= CANCELLABLE:
             return
         over = [sent for sent in self.sent if not sent.may_count(now)]

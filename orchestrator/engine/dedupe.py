@@ -44,7 +44,7 @@ def remember(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> tuple[
     stamp = time.to_bytes(_TIME, "big")  # these sort like the times
     window_start = time - rule.window_ms
     oldest_kept = window_start - LATE_MS
-    oldest = int.from_bytes(seen[HASH_BYTES:ENTRY], "big")
+    oldest = _time_of(seen, 0)
     if oldest > oldest_kept and seen[-_TIME:] <= stamp:
         seen += hashed + stamp
     else:
@@ -61,7 +61,7 @@ def remember(seen: bytes, hashed: bytes, time: int, rule: EventDedupe) -> tuple[
 
 def _among(seen: bytes, noted: bytes, time: int, oldest_kept: int) -> bytes:
     """Put an entry at its place by time, and leave out those that are too old."""
-    if int.from_bytes(seen[-_TIME:], "big") <= oldest_kept:
+    if not seen or _time_of(seen, len(seen) - ENTRY) <= oldest_kept:
         return noted
     start, place = 0, len(seen)
     while start < place and _time_of(seen, start) <= oldest_kept:

@@ -152,7 +152,7 @@ class Document(Struct, array_like=True, gc=False):
     def contact(self) -> Contact | None:
         """The part about sends. It is decoded when first asked for: it may be the largest, and most events ask nothing of it."""
         kept: Raw | Contact | None = self.lazy_contact
-        if type(kept) is not Raw:
+        if not isinstance(kept, Raw):
             return kept
         found: Contact | None = _decode_contact(kept)
         self.contact = found

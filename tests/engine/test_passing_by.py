@@ -26,9 +26,8 @@ def test_i2_a_record_that_nothing_hears_is_handled_as_any_other(monkeypatch: pyt
     passed, pass_by = list[Handling | None](), handle.pass_by
     for seed in range(WORLDS):
         maker = Maker(seed)
-        journeys = [maker.journey(f"j{number}") for number in range(1, maker.pick(1, 2, 3) + 1)]
-        policy = as_yaml(maker.policy(len(journeys)))
-        engine = Engine(topology(*map(as_yaml, journeys), policy=policy))
+        journeys, policy = maker.world()
+        engine = Engine(topology(*map(as_yaml, journeys), policy=as_yaml(policy)))
         records = [
             Record(step.type, step.customer, step.id, step.time, dict(step.data), "events", 0, offset, step.time)
             for offset, step in enumerate(maker.history(60))

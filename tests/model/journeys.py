@@ -47,6 +47,11 @@ class Maker:
     def pick(self, *choices: Any) -> Any:
         return self.random.choice(choices)
 
+    def world(self) -> tuple[list[Json], Json]:
+        """Give some journeys and their policy."""
+        journeys = [self.journey(f"j{number}") for number in range(1, self.pick(1, 2, 3) + 1)]
+        return journeys, self.policy(len(journeys))
+
     def policy(self, journeys: int) -> Json:
         policy: Json = {
             "timezone": "UTC",

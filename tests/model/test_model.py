@@ -30,8 +30,7 @@ Run = dict[str, tuple[list[Any], list[Any], list[Any]]]
 def runs(seed: int) -> Iterator[tuple[Run, Run]]:
     """Give the histories of one world as the model and as the engine see them."""
     maker = Maker(seed)
-    journeys = [maker.journey(f"j{number}") for number in range(1, maker.pick(1, 2, 3) + 1)]
-    policy = maker.policy(len(journeys))
+    journeys, policy = maker.world()
     engine = Engine(topology(*map(as_yaml, journeys), policy=as_yaml(policy)))
     for _ in range(HISTORIES):
         yield both(Model(journeys, policy), Simulation(engine), maker.history(maker.pick(10, 30, 60)))
