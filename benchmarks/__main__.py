@@ -22,6 +22,7 @@ from tests.brokers.kafka_process import LONG_LIVED
 BENCHMARKS: dict[str, Any] = {each.NAME: each for each in (engine, fold, cdnow, restore, replay, timers, w1)}
 DEFAULT = [engine.NAME, cdnow.NAME]  # the others take minutes
 ALL = "all"
+TOGETHER = {"group.initial.rebalance.delay.ms": "3000"}  # Kafka's own; else the first process begins alone, with all partitions
 
 
 def main() -> int:
@@ -34,6 +35,7 @@ def main() -> int:
     parser.add_argument("--customers", type=int, default=timers.CUSTOMERS, help="how many wait, for timers (default 1,000,000)")
     parser.add_argument("--records", type=int, default=w1.RECORDS, help="how many events, for w1 (default 400,000)")
     parser.add_argument("--only", default="", metavar="NAMES", help="contestants of w1 beside ours, by comma (default all)")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="ours as N processes, in cdnow and w1 (default 1)")
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     options = parser.parse_args()
     if options.list:
@@ -58,10 +60,16 @@ def run(names: list[str], options: argparse.Namespace) -> int:
     facts = machine()
     more: dict[str, dict[str, Any]] = {
         timers.NAME: {"customers": options.customers},
-        w1.NAME: {"records": options.records, "only": [each for each in options.only.split(",") if each]},
+        cdnow.NAME: {"processes": options.processes},
+        w1.NAME: {
+            "records": options.records,
+            "only": [each for each in options.only.split(",") if each],
+            "processes": options.processes,
+        },
     }
     try:
-        broker = start_kafka(LONG_LIVED) if any(BENCHMARKS[name].NEEDS_BROKER for name in names) else None
+        needs_broker = any(BENCHMARKS[name].NEEDS_BROKER for name in names)
+        broker = start_kafka(LONG_LIVED, TOGETHER if options.processes > 1 else None) if needs_broker else None
     except KafkaUnavailable as error:
         print(f"bench: {error}", file=sys.stderr)
         return 3

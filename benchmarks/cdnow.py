@@ -20,6 +20,7 @@ import fastavro
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
+from benchmarks.w1.contestant import cpu_seconds
 from orchestrator.operate.demo.dataset import purchases
 from orchestrator.wire.framing import SINGLE_OBJECT_LENGTH
 from orchestrator.wire.schemas import load_schemas
@@ -44,12 +45,12 @@ class Figures(msgspec.Struct):
     worker_cpu_s: float
 
 
-def run(broker: Broker, repeats: int, say: Callable[[str], None]) -> dict[str, float]:
-    """Measure; every repeat is checked against the oracle. Gives medians."""
+def run(broker: Broker, repeats: int, say: Callable[[str], None], processes: int = 1) -> dict[str, float]:
+    """Measure one worker, as so many processes; every repeat is checked against the oracle. Gives medians."""
     found = []
     for number in range(repeats):
         with tempfile.TemporaryDirectory(prefix="orchestrator-bench-") as folder:
-            figures = _once(broker, Path(folder))
+            figures = _once(broker, Path(folder), processes)
         found.append(figures)
         say(
             f"  {number + 1}/{repeats}: {figures.purchases / figures.until_records_s:,.0f} purchases/s,"
@@ -66,16 +67,16 @@ def run(broker: Broker, repeats: int, say: Callable[[str], None]) -> dict[str, f
     }
 
 
-def _once(broker: Broker, folder: Path) -> Figures:
+def _once(broker: Broker, folder: Path, processes: int) -> Figures:
     stage = Stage(broker, folder)
     try:
         records = stage.produce(purchases())
         floor_s = _read_and_decode(broker.bootstrap, stage.events, stage.topology.streams.partitions)
-        worker = stage.worker()
-        stage.wait_until("the worker is ready", lambda: READY in worker.log.read_text(encoding="utf-8"))
-        starting_s = cpu_seconds(worker)
+        worker = stage.worker("w0", "--processes", str(processes))
+        stage.wait_until("the worker is ready", lambda: worker.log.read_text(encoding="utf-8").count(READY) >= processes)
+        starting_s = cpu_seconds(worker.pid)
         wait_for_all(stage, records)
-        cpu_s = cpu_seconds(worker) - starting_s
+        cpu_s = cpu_seconds(worker.pid) - starting_s
         assert worker.stop() == 0
         assert_as_the_oracle_says(stage)
         return _figures(stage, worker, records, floor_s, cpu_s)
@@ -110,12 +111,6 @@ def _ready_at(worker: WorkerProcess) -> float:
         if line.startswith("{") and (event := json.loads(line))["event"] == READY:
             return datetime.fromisoformat(event["at"]).timestamp() * 1000
     raise AssertionError("the worker never became ready")
-
-
-def cpu_seconds(worker: WorkerProcess) -> float:
-    """Give the processor time that the worker has taken so far, of all its threads."""
-    fields = Path(f"/proc/{worker.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / 100
 
 
 def _read_and_decode(bootstrap: str, topic: str, partitions: int) -> float:

@@ -51,6 +51,7 @@ class Settings(BaseSettings):
     )
     state_dir: Path = Field(Path("state"), description="Folder of the local stores; belongs to one worker.")
     worker_id: str = Field("", description="Stable name of the worker; else one is written into the state directory.")
+    processes: int = Field(1, ge=1, le=64, description="Processes that a worker runs as, each with its share of the partitions.")
     advertised: str = Field("", description="host:port under which other workers and the console reach this one.")
     commit_interval_ms: int = Field(100, ge=1, le=60_000, description="Longest time between commits under load.")
     connect_timeout_s: float = Field(30.0, gt=0, description="How long to try for Kafka at start before giving up.")

@@ -63,18 +63,18 @@ class Feed(Struct, frozen=True):
 
 
 def run(
-    broker: Broker, repeats: int, say: Callable[[str], None], records: int = RECORDS, only: Sequence[str] = ()
+    broker: Broker, repeats: int, say: Callable[[str], None], records: int = RECORDS, only: Sequence[str] = (), processes: int = 1
 ) -> dict[str, float]:
     """Measure. Gives, for each contestant, events a second and microseconds of CPU an event, and ours as a ratio to its speed.
 
-    `only` names the contestants that run beside ours; none for all.
+    `only` names the contestants that run beside ours; none for all. Ours has so many `processes`, Kafka Streams so many threads.
     """
     contestants = [each for each in those_here(say) if not only or each is ours or each.NAME in only]
     feeds = {one_in: _fed(broker, records // one_in) for one_in in {each.ONE_IN for each in contestants}}
     found: dict[str, list[Run]] = {}
     for number in range(repeats):
         for contestant in contestants:
-            result = _once(broker, contestant, feeds[contestant.ONE_IN])
+            result = _once(broker, contestant, feeds[contestant.ONE_IN], processes)
             found.setdefault(contestant.NAME, []).append(result)
             say(
                 f"  {number + 1}/{repeats} {contestant.NAME:13} {result.events_per_s:9,.0f} events/s"
@@ -109,10 +109,10 @@ def _fed(broker: Broker, records: int) -> Feed:
     return feed
 
 
-def _once(broker: Broker, contestant: Contestant, feed: Feed) -> Run:
+def _once(broker: Broker, contestant: Contestant, feed: Feed, processes: int) -> Run:
     wanted = expected(feed.given)
     with tempfile.TemporaryDirectory(prefix=f"w1-{contestant.NAME}-") as folder:
-        job = Job(broker, feed.topic, unique("w1"), Path(folder))
+        job = Job(broker, feed.topic, unique("w1"), Path(folder), processes)
         process = contestant.start(job)
         try:
             seconds, cpu_s = _watch(job, len(wanted), process.cpu_seconds)

@@ -18,12 +18,16 @@ from tests.brokers import Broker
 
 
 class Job(Struct, frozen=True):
-    """What is to be done: read `topic`, write to `actions_topic`; `name` is free for groups, transactions and topics."""
+    """What is to be done: read `topic`, write to `actions_topic`; `name` is free for groups, transactions and topics.
+
+    `processes` is how many processes or threads it may use where it can share partitions among its own.
+    """
 
     broker: Broker
     topic: str
     name: str
     folder: Path
+    processes: int = 1
 
     @property
     def actions_topic(self) -> str:
@@ -44,10 +48,9 @@ class Process:
         self.log, self.pid = log, self._process.pid
 
     def cpu_seconds(self) -> float:
-        """Give the CPU that it has used, in user and system mode."""
+        """Give the CPU that it has used, in user and system mode, with the processes that it has started."""
         assert self._process.poll() is None, self.log.read_text(errors="replace")[-2000:]
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self._process.pid)
 
     def stop(self) -> None:
         """Let it end as its users would."""
@@ -59,6 +62,14 @@ class Process:
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait(10)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Give the CPU that a process and its children have used so far, in all their threads."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return own + sum(cpu_seconds(int(child)) for child in children)
 
 
 class CannotRun(Exception):

@@ -50,6 +50,8 @@ def worker(job: Job, name: str) -> Process:
         str(job.folder / f"state-{name}"),
         "--worker-id",
         name,
+        "--processes",
+        str(job.processes),
     ]
     return Process([sys.executable, "-m", "orchestrator", "worker", *arguments], job.folder / f"log-{name}")
 

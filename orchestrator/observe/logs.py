@@ -34,6 +34,7 @@ _SENSOR_CHATTER: Final = "Missing sensor state"
 _EVENT_WIDTH: Final = 14
 
 _reference_key: bytes = secrets.token_bytes(32)
+_process: Final[dict[str, int]] = {}
 
 
 def setup(*, json: bool, level: str = "info", reference_key: bytes | None = None, stream: TextIO | None = None) -> None:
@@ -74,6 +75,11 @@ def use_key_of(path: Path | None) -> None:
         raise UsageError(f"the key of the logs cannot be read: {error.strerror}", where=str(path)) from None
 
 
+def name_process(number: int) -> None:
+    """Say on each line of this process, from now on, which of a worker's processes it is."""
+    _process["process"] = number
+
+
 def logger(name: str) -> structlog.stdlib.BoundLogger:
     """The logger of one module (`__name__`); `.bind(topic=..., partition=...)` gives one that says so on every line."""
     bound: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
@@ -88,6 +94,11 @@ def customer_ref(customer_id: str) -> str:
 def _name_library_line(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
     """A library's line is prose, not an event name: keep it as `message` of the one event `library`."""
     event["message"], event["event"] = event["event"], "library"
+    return event
+
+
+def _say_process(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    event.update(_process)
     return event
 
 
@@ -122,6 +133,7 @@ def _formatter(*, json: bool, colors: bool) -> logging.Formatter:
 
 _SHARED: Final[list[Processor]] = [
     structlog.contextvars.merge_contextvars,
+    _say_process,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),

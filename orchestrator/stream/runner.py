@@ -14,16 +14,15 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
 
 from orchestrator.engine.engine import SEMANTICS
-from orchestrator.errors import OrchestratorError, TopicMismatch
-from orchestrator.kafka import admin, partition_counts, wait_for_broker
-from orchestrator.language.model import Topology
+from orchestrator.errors import OrchestratorError
+from orchestrator.kafka import admin
 from orchestrator.names import ExitCode
 from orchestrator.observe import http, metrics
 from orchestrator.observe.callers import load_callers
 from orchestrator.observe.logs import logger
 from orchestrator.observe.tracing import Tracer
 from orchestrator.settings import Settings, client_config
-from orchestrator.stream import rights
+from orchestrator.stream import preflight
 from orchestrator.stream.app import JourneyApp
 from orchestrator.stream.breaker import BreakerLimits
 from orchestrator.stream.config import WorkerConfig
@@ -53,10 +52,7 @@ def make_app(settings: Settings, say: Callable[[str], None]) -> JourneyApp:
     kafka = client_config(settings)
     registry, tracer = registry_of(settings, schemas), tracer_of(settings, workspace.topology.streams.app, identity.id)
     desk, advertised = serve_http(settings)
-    metadata = wait_for_broker(kafka, settings.connect_timeout_s, say)
-    # First: a topic that may not be seen looks like one that is not there.
-    rights.check(admin(kafka), workspace.topology.streams, workspace.topology.policy)
-    _check_topics(workspace.topology, metadata)
+    metadata = preflight.check(workspace.topology, kafka, settings.connect_timeout_s, say)
     return JourneyApp(
         WorkerConfig(
             topology=workspace.topology,
@@ -119,23 +115,6 @@ def _reachable(bound: str) -> str:
 def app_from_environment() -> JourneyApp:
     """Make the app for the `faust` command, from ORCHESTRATOR_* variables and the file that ORCHESTRATOR_CONFIG names."""
     return make_app(Settings.load(), lambda line: log.warning("kafka_unreachable", detail=line))
-
-
-def _check_topics(topology: Topology, metadata: Any) -> None:
-    streams, counts = topology.streams, partition_counts(metadata)
-    needed = {*streams.sources, streams.transitions, streams.incidents, streams.changelog, streams.journal, streams.exports}
-    needed |= {c.topic for c in topology.policy.channels.values()}
-    wrong = [f"{t} ({counts.get(t, 0)})" for t in sorted(needed) if counts.get(t) != streams.partitions]
-    if not wrong and counts.get(streams.definitions) != 1:
-        raise TopicMismatch(
-            f"the topic {streams.definitions} does not have 1 partition, but {counts.get(streams.definitions, 0)}",
-            next_step="orchestrator topics create shows what is missing and, with --execute, makes it",
-        )
-    if wrong:
-        raise TopicMismatch(
-            f"these topics do not have the {streams.partitions} partitions of streams.yaml: {', '.join(wrong)}",
-            next_step="orchestrator topics create shows what is missing and, with --execute, makes it",
-        )
 
 
 def _tombstones_kept(kafka: Mapping[str, Any], changelog: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, Protocol
 
 from confluent_kafka import KafkaException
@@ -72,8 +72,8 @@ class GivenBroker:
         """Not ours to end."""
 
 
-def start_kafka(java: Sequence[str] = SHORT_LIVED) -> Broker:
-    """The first real Kafka that can be had; `java` has options for one that is started here.
+def start_kafka(java: Sequence[str] = SHORT_LIVED, settings: Mapping[str, str] | None = None) -> Broker:
+    """The first real Kafka that can be had; `java` and `settings` are for one that is started here from Maven's jars.
 
     Raises KafkaUnavailable with every reason when there is none.
     """
@@ -81,7 +81,7 @@ def start_kafka(java: Sequence[str] = SHORT_LIVED) -> Broker:
         return GivenBroker(given)
     no_maven = missing()
     if not no_maven:
-        return KafkaBroker(java=java).start()
+        return KafkaBroker(java=java, settings=settings).start()
     no_docker = docker_missing()
     if not no_docker:
         return DockerBroker().start()

@@ -1,7 +1,9 @@
-// Builds W1's topology and runs it until it is told to end: exactly once, a commit every 100 ms, one thread.
+// Builds W1's topology and runs it until it is told to end: exactly once, a commit every 100 ms, as many threads as it is told.
 package w1;
 
+import java.io.IOException;
 import java.nio.file.Path;
+import java.security.NoSuchAlgorithmException;
 import java.util.Properties;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.producer.ProducerConfig;
@@ -13,12 +15,13 @@ import org.apache.kafka.streams.errors.StreamsUncaughtExceptionHandler.StreamThr
 import org.apache.kafka.streams.state.Stores;
 
 final class Main {
-    /** Takes the broker's address, the topic, the job's name, a folder for state and the folder of schemas. */
+    /** Takes the broker's address, the topic, the job's name, a folder for state, the folder of schemas and a number of threads. */
     public static void main(String[] arguments) throws Exception {
         String topic = arguments[1];
         String name = arguments[2];
-        Schemas schemas = new Schemas(Path.of(arguments[4]));
+        Path schemas = Path.of(arguments[4]);
         Properties settings = settings(arguments[0], name, arguments[3]);
+        settings.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, Integer.parseInt(arguments[5]));
         KafkaStreams streams = new KafkaStreams(topology(topic, name + ".actions", schemas), settings);
         streams.setUncaughtExceptionHandler(error -> {
             error.printStackTrace();
@@ -29,16 +32,25 @@ final class Main {
         streams.start();
     }
 
-    private static Topology topology(String topic, String actions, Schemas schemas) {
+    private static Topology topology(String topic, String actions, Path schemas) {
         var bytes = Serdes.ByteArray();
         // Cached, so that a customer's state is written once a commit, as the others do.
         var rocksdb = Stores.persistentKeyValueStore(Moves.STORE);
         var store = Stores.keyValueStoreBuilder(rocksdb, Serdes.String(), bytes).withCachingEnabled();
         return new Topology()
             .addSource("events", Serdes.String().deserializer(), bytes.deserializer(), topic)
-            .addProcessor("moves", () -> new Moves(schemas), "events")
+            .addProcessor("moves", () -> new Moves(read(schemas)), "events")
             .addStateStore(store, "moves")
             .addSink("actions", actions, Serdes.String().serializer(), bytes.serializer(), "moves");
+    }
+
+    /** For each partition anew: readers and decoders are one thread's. */
+    private static Schemas read(Path folder) {
+        try {
+            return new Schemas(folder);
+        } catch (IOException | NoSuchAlgorithmException error) {
+            throw new IllegalStateException(error);
+        }
     }
 
     private static Properties settings(String bootstrap, String name, String folder) {
@@ -48,7 +60,6 @@ final class Main {
         settings.put(StreamsConfig.STATE_DIR_CONFIG, folder);
         settings.put(StreamsConfig.PROCESSING_GUARANTEE_CONFIG, StreamsConfig.EXACTLY_ONCE_V2);
         settings.put(StreamsConfig.COMMIT_INTERVAL_MS_CONFIG, 100);
-        settings.put(StreamsConfig.NUM_STREAM_THREADS_CONFIG, 1);
         settings.put(StreamsConfig.consumerPrefix(ConsumerConfig.MAX_POLL_RECORDS_CONFIG), 5000);
         settings.put(StreamsConfig.producerPrefix(ProducerConfig.LINGER_MS_CONFIG), 5);
         settings.put(StreamsConfig.producerPrefix(ProducerConfig.BATCH_SIZE_CONFIG), 1 << 18);
