@@ -78,12 +78,12 @@ def worker(
 def _run(settings: Settings, number: int | None) -> None:
     """Run in this process, which is one of several if it has a number."""
     from orchestrator.observe import logs
-    from orchestrator.stream.processes import leave_at_end_of_input
+    from orchestrator.stream.ending import leave_with_parent
     from orchestrator.stream.runner import make_app, run
 
     if number is not None:
         logs.name_process(number)
-        leave_at_end_of_input()
+        leave_with_parent()
     run(make_app(settings, common.say))
 
 

@@ -23,6 +23,9 @@ STOP_TIMEOUT_S: Final = 27.0
 _LAST_WORDS_S: Final = 2.0
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
+_told: Final = threading.Event()
+_repeats_mean_nothing: Final = threading.Event()
+
 
 def end_now(code: ExitCode, event: str, **fields: Any) -> None:
     """Say why and end the process. What is not committed is not lost, only done again by the next start."""
@@ -63,6 +66,24 @@ def leave_at_sigterm() -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(ExitCode.OK))
 
 
+def leave_with_parent() -> None:
+    """Be one of several processes of a worker: end in order when standard input ends, since its other end is the worker's own.
+
+    A second signal does not mean at once then: systemd tells every process of a service, and the worker tells its own again. The
+    end of input does, to a process that is ending already.
+    """
+    _repeats_mean_nothing.set()
+
+    def wait() -> None:
+        while os.read(0, 1):
+            pass
+        if _told.is_set():
+            os._exit(ExitCode.INTERRUPTED)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="lifeline", daemon=True).start()
+
+
 def on_signals(stop: Callable[[], None], loop: asyncio.AbstractEventLoop | None = None) -> None:
     """Call `stop` from a thread at the first SIGTERM or SIGINT, and end the process at the second. For the process's whole life.
 
@@ -82,16 +103,16 @@ def _heard_by_the_thread(number: int, frame: FrameType | None) -> None:
 
 def _listen(heard: socket.socket, said: socket.socket, stop: Callable[[], None], loop: asyncio.AbstractEventLoop | None) -> None:
     """`said` is held here, so that it stays open."""
-    asked = False
     while said.fileno() >= 0:
         for number in heard.recv(16):
             if number not in SIGNALS:
                 continue
-            if asked:
+            if not _told.is_set():
+                _told.set()
+                bound_the_stop(loop)
+                stop()
+            elif not _repeats_mean_nothing.is_set():
                 os._exit(ExitCode.INTERRUPTED)
-            asked = True
-            bound_the_stop(loop)
-            stop()
 
 
 def _timer(seconds: float, work: Callable[[], None]) -> threading.Timer:

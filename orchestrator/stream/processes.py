@@ -76,7 +76,7 @@ def run(given: Sequence[Share], command: Callable[[Share], Sequence[str]]) -> in
     """Run a process for each share until SIGTERM, SIGINT or the end of one; give the exit status. Blocks.
 
     Terminals send Ctrl-C to all processes of a session, so each has a session of its own, and is told by this one alone. Each has
-    the end of a pipe as its standard input, see `leave_at_end_of_input`: a kill -9 of this process ends all, too.
+    the end of a pipe as its standard input, see `ending.leave_with_parent`: a kill -9 of this process ends all, too.
     """
     group, lifeline = _Group(), os.pipe()
     for number in SIGNALS:
@@ -136,14 +136,3 @@ class _Group:
     def _kill(self) -> None:
         for process in self._processes:
             process.kill()
-
-
-def leave_at_end_of_input() -> None:
-    """End this process in order once its standard input ends, as then who started it has; at once if it is ending already."""
-
-    def wait() -> None:
-        while os.read(0, 1):
-            pass
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=wait, name="lifeline", daemon=True).start()

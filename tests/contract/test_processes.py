@@ -9,13 +9,15 @@ import time
 import urllib.request
 from pathlib import Path
 
+import pytest
+
 from orchestrator.names import ExitCode
 from tests.contract.cdnow import assert_as_the_oracle_says, some_purchases, wait_for_all
 from tests.contract.conftest import MakeStage
 from tests.contract.stage import Stage, WorkerProcess
 
 TWO = ("--processes", "2")
-WAITING = {"ORCHESTRATOR_FAILPOINT": "offsets_sent:2=sleep:5"}  # so that there is time to kill it before all is done
+WAITING = {"ORCHESTRATOR_FAILPOINT": "offsets_sent:2=sleep:5"}  # so that there is time to end it before all is done
 
 
 def children(worker: WorkerProcess) -> list[int]:
@@ -50,8 +52,8 @@ def has_partitions(worker: WorkerProcess, number: int) -> bool:
 
 def test_t6_two_processes_do_what_the_oracle_says_and_a_restart_has_their_state(stage_on: MakeStage) -> None:
     stage = stage_on()
-    worker, pids = in_pair(stage)
     records = stage.produce(some_purchases(5))
+    worker, pids = in_pair(stage, **WAITING)
     goes_on(stage, 0)
     assert worker.stop() == ExitCode.OK, worker.tail()
     assert not any(map(is_alive, pids))
@@ -65,8 +67,8 @@ def test_t6_two_processes_do_what_the_oracle_says_and_a_restart_has_their_state(
 
 def test_t6_kill_9_of_the_worker_or_of_one_process_ends_all_and_repeats_nothing(stage_on_kafka: MakeStage) -> None:
     stage = stage_on_kafka()
-    worker, pids = in_pair(stage, **WAITING)
     records = stage.produce(some_purchases())
+    worker, pids = in_pair(stage, **WAITING)
     handled = goes_on(stage, 0)
     worker.kill()
     are_over(stage, pids)
@@ -93,10 +95,13 @@ def goes_on(stage: Stage, handled: int) -> int:
     return stage.handled_records()
 
 
-def test_ctrl_c_ends_all_in_order(stage_on: MakeStage) -> None:
+@pytest.mark.parametrize("tells_all", [False, True], ids=["ctrl-c", "systemd"])
+def test_being_told_ends_all_in_order(stage_on: MakeStage, tells_all: bool) -> None:
     stage = stage_on(partitions=2)
     worker, pids = in_pair(stage)
-    worker.send(signal.SIGINT)
+    for pid in pids if tells_all else ():
+        os.kill(pid, signal.SIGTERM)
+    worker.send(signal.SIGTERM if tells_all else signal.SIGINT)
     assert worker.wait(60) == ExitCode.OK, worker.tail()
     assert not any(map(is_alive, pids))
     assert worker.tail().count("worker_stopped") == 2

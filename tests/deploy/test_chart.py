@@ -196,6 +196,7 @@ def test_who_scales_is_off_by_default_and_never_two(helm: Path, tmp_path: Path) 
         (LEAST | {"http": {"accessSecret": "a"}}, "tlsSecret"),
         (LEAST | {"terminationGracePeriodSeconds": 10}, "terminationGracePeriodSeconds"),
         (LEAST | {"settings": {"worker_id": "same-for-all"}}, "worker_id"),
+        (LEAST | {"settings": {"processes": 4}}, "processes"),
     ],
 )
 def test_values_that_cannot_work_are_refused(helm: Path, tmp_path: Path, values: dict[str, Any], said: str) -> None:
