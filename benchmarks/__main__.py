@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.brokers.kafka_process import LONG_LIVED
 BENCHMARKS: dict[str, Any] = {each.NAME: each for each in (engine, fold, cdnow, restore, replay, timers, w1)}
 DEFAULT = [engine.NAME, cdnow.NAME]  # the others take minutes
 ALL = "all"
+CORES = min(os.cpu_count() or 1, w1.PARTITIONS)  # as its users would run it on this machine
 TOGETHER = {"group.initial.rebalance.delay.ms": "3000"}  # Kafka's own; else the first process begins alone, with all partitions
 
 
@@ -35,7 +37,9 @@ def main() -> int:
     parser.add_argument("--customers", type=int, default=timers.CUSTOMERS, help="how many wait, for timers (default 1,000,000)")
     parser.add_argument("--records", type=int, default=w1.RECORDS, help="how many events, for w1 (default 400,000)")
     parser.add_argument("--only", default="", metavar="NAMES", help="contestants of w1 beside ours, by comma (default all)")
-    parser.add_argument("--processes", type=int, default=1, metavar="N", help="ours as N processes, in cdnow and w1 (default 1)")
+    parser.add_argument(
+        "--processes", type=int, default=CORES, metavar="N", help=f"a worker as N processes, in cdnow and w1 (default {CORES})"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON for machines")
     options = parser.parse_args()
     if options.list:

@@ -7,7 +7,8 @@ message with that count at each.
 
 Throughput is taken from the first action to the last as a read_committed reader sees them, so start-up is left out, and a result
 counts only if its actions are the oracle's, customer by customer and in order. Contestants run in turns; slow Faust has the
-first twentieth of the records.
+first twentieth of the records. Ours, Kafka Streams and Quix share the partitions among as many processes or threads as they are
+told; the raw loop, which restores nothing, and Faust are one process.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def run(
 ) -> dict[str, float]:
     """Measure. Gives, for each contestant, events a second and microseconds of CPU an event, and ours as a ratio to its speed.
 
-    `only` names the contestants that run beside ours; none for all. Ours has so many `processes`, Kafka Streams so many threads.
+    `only` names the contestants that run beside ours; none for all. Those that can have so many `processes`, or threads.
     """
     contestants = [each for each in those_here(say) if not only or each is ours or each.NAME in only]
     feeds = {one_in: _fed(broker, records // one_in) for one_in in {each.ONE_IN for each in contestants}}

@@ -20,7 +20,7 @@ from tests.brokers import Broker
 class Job(Struct, frozen=True):
     """What is to be done: read `topic`, write to `actions_topic`; `name` is free for groups, transactions and topics.
 
-    `processes` is how many processes or threads it may use where it can share partitions among its own.
+    `processes` is how many processes or threads it is to have, if it can share partitions among several.
     """
 
     broker: Broker
@@ -40,28 +40,31 @@ class Job(Struct, frozen=True):
 
 
 class Process:
-    """A contestant at work; its output is kept in the job's folder."""
+    """A contestant at work, which may be several processes; its output is kept in the job's folder."""
 
-    def __init__(self, command: Sequence[str], log: Path) -> None:
-        with log.open("wb") as out:
-            self._process = subprocess.Popen(command, stdout=out, stderr=out)
-        self.log, self.pid = log, self._process.pid
+    def __init__(self, command: Sequence[str], log: Path, *more: Sequence[str]) -> None:
+        with log.open("ab") as out:
+            self._processes = [subprocess.Popen(each, stdout=out, stderr=out) for each in (command, *more)]
+        self.log, self.pid = log, self._processes[0].pid
 
     def cpu_seconds(self) -> float:
         """Give the CPU that it has used, in user and system mode, with the processes that it has started."""
-        assert self._process.poll() is None, self.log.read_text(errors="replace")[-2000:]
-        return cpu_seconds(self._process.pid)
+        assert all(each.poll() is None for each in self._processes), self.log.read_text(errors="replace")[-2000:]
+        return sum(cpu_seconds(each.pid) for each in self._processes)
 
     def stop(self) -> None:
         """Let it end as its users would."""
-        self._process.terminate()
-        self._process.wait(60)
+        for each in self._processes:
+            each.terminate()
+        for each in self._processes:
+            each.wait(60)
 
     def end(self) -> None:
         """Leave no process behind."""
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.wait(10)
+        for each in self._processes:
+            if each.poll() is None:
+                each.kill()
+                each.wait(10)
 
 
 def cpu_seconds(pid: int) -> float:

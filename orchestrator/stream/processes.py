@@ -21,7 +21,6 @@ from msgspec import Struct
 
 from orchestrator.errors import UsageError
 from orchestrator.names import ExitCode
-from orchestrator.observe.http import split_address
 from orchestrator.observe.logs import logger
 from orchestrator.settings import Settings
 from orchestrator.stream.ending import SIGNALS, STOP_TIMEOUT_S
@@ -59,11 +58,10 @@ def shares(settings: Settings, worker_id: str) -> list[Share]:
 
 
 def _moved(name: str, address: str, by: int) -> str:
-    try:
-        _, port = split_address(address)
-    except ValueError:
-        raise UsageError("it is not host:port", where=f"{name}={address}", next_step="name a port, such as 9400") from None
-    return f"{address[: -len(str(port))]}{port + by if port else 0}"  # 0 is any free one, for each
+    host, colon, port = address.rpartition(":")
+    if not port.isdecimal():
+        raise UsageError("it is not host:port", where=f"{name}={address}", next_step="name a port, such as 9400")
+    return f"{host}{colon}{int(port) + by if int(port) else 0}"  # 0 is any free one, for each
 
 
 def warn_of_idle(processes: int, partitions: int) -> None:
@@ -119,14 +117,13 @@ class _Group:
         for _ in self._processes:
             number, status = self._ended.get()
             found = found or (status if status >= 0 else int(ExitCode.NO))
-            if not self._is_told:
+            if self._untold:
                 log.error("worker_process_ended", process=number, exit=status, next="the others end, too; start the worker again")
-                self._is_told = True
                 self._tell()
         return found
 
     def _tell(self) -> None:
-        """Tell each once: a second signal would not let it end in order."""
+        """Tell those that are not told yet."""
         while self._untold:
             self._untold.pop().terminate()
         late = threading.Timer(STOP_TIMEOUT_S + _LONGER_S, self._kill)

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
 
 from orchestrator.engine.engine import SEMANTICS
-from orchestrator.errors import OrchestratorError
+from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.kafka import admin
 from orchestrator.names import ExitCode
 from orchestrator.observe import http, metrics
@@ -113,8 +113,18 @@ def _reachable(bound: str) -> str:
 
 
 def app_from_environment() -> JourneyApp:
-    """Make the app for the `faust` command, from ORCHESTRATOR_* variables and the file that ORCHESTRATOR_CONFIG names."""
-    return make_app(Settings.load(), lambda line: log.warning("kafka_unreachable", detail=line))
+    """Make the app for the `faust` command, from ORCHESTRATOR_* variables and the file that ORCHESTRATOR_CONFIG names.
+
+    Raises UsageError for several processes, and what `make_app` does.
+    """
+    settings = Settings.load()
+    if settings.processes > 1:
+        raise UsageError(
+            "the faust command runs one process",
+            where=f"processes={settings.processes}",
+            next_step="orchestrator worker runs several",
+        )
+    return make_app(settings, lambda line: log.warning("kafka_unreachable", detail=line))
 
 
 def _tombstones_kept(kafka: Mapping[str, Any], changelog: str) -> int:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.errors import UsageError
 from orchestrator.names import ExitCode
 from orchestrator.settings import Settings
-from orchestrator.stream.runner import serve_http
+from orchestrator.stream.runner import app_from_environment, serve_http
 
 
 @pytest.mark.parametrize(
@@ -28,6 +29,12 @@ from orchestrator.stream.runner import serve_http
 def test_a_worker_tells_an_address_at_which_others_may_find_it(address: str, advertised: str, told: str) -> None:
     _, found = serve_http(Settings(http_address=address, advertised=advertised))
     assert re.fullmatch(told, found)
+
+
+def test_the_faust_command_refuses_to_run_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORCHESTRATOR_PROCESSES", "2")
+    with pytest.raises(UsageError, match="runs one process"):
+        app_from_environment()
 
 
 def test_a_wrong_address_of_a_collector_is_told_before_kafka_is_waited_for(tmp_path: Path) -> None:

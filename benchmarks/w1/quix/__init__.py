@@ -35,8 +35,12 @@ def prepare() -> None:
 def start(job: Job) -> Process:
     """Make its topic and start it; the changelog it makes itself."""
     job.make_actions_topic()
-    arguments = [job.broker.bootstrap, job.topic, job.name, str(job.folder / "state"), str(SCHEMAS)]
-    return Process([str(interpreter()), str(_JOB), *arguments], job.folder / "log")
+    python = str(interpreter())
+    first, *more = (
+        [python, str(_JOB), job.broker.bootstrap, job.topic, job.name, str(job.folder / f"state-{number}"), str(SCHEMAS)]
+        for number in range(job.processes)
+    )
+    return Process(first, job.folder / "log", *more)
 
 
 def actions(job: Job) -> list[Sent]:
