@@ -32,12 +32,13 @@ def oracle_actions(one_in: int = 1) -> list[ExpectedAction]:
     return expected_actions((row for row in read_purchases() if chosen(row.customer, one_in)), FOR_EVER)
 
 
-def wait_for_all(stage: Stage, records: int, timeout_s: float = 240.0) -> None:
-    """Wait until every record is handled and every timer fired."""
+def wait_for_all(stage: Stage, records: int, timeout_s: float = 240.0, every_s: float = 0.2) -> None:
+    """Wait until every record is handled and every timer fired; look `every_s`, which takes what the worker may need."""
     stage.wait_until(
         f"{records} records are handled and all timers have fired",
         lambda: stage.handled_records() == records and _all_timers_fired(stage),
         timeout_s,
+        every_s,
     )
 
 

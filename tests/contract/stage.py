@@ -216,10 +216,10 @@ class Stage:
             database.close()
         return found
 
-    def wait_until(self, what: str, is_true: Callable[[], bool], timeout_s: float = 120.0) -> None:
+    def wait_until(self, what: str, is_true: Callable[[], bool], timeout_s: float = 120.0, every_s: float = 0.2) -> None:
         deadline = time.monotonic() + timeout_s
         while not is_true():
             dead = [w for w in self._workers if w.exit_code not in (None, 0, -signal.SIGKILL)]
             assert not dead, f"a worker ended with {dead[0].exit_code} while waiting until {what}:\n{dead[0].tail()}"
             assert time.monotonic() < deadline, f"not in {timeout_s:.0f} s: {what}\n{self._workers[-1].tail()}"
-            time.sleep(0.2)
+            time.sleep(every_s)
