@@ -23,7 +23,6 @@ STOP_TIMEOUT_S: Final = 27.0
 _LAST_WORDS_S: Final = 2.0
 SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
-_told: Final = threading.Event()
 _repeats_mean_nothing: Final = threading.Event()
 
 
@@ -67,19 +66,17 @@ def leave_at_sigterm() -> None:
 
 
 def leave_with_parent() -> None:
-    """Be one of several processes of a worker: end in order when standard input ends, since its other end is the worker's own.
+    """Be one of several processes of a worker: end at once when standard input ends, as the worker at its other end has ended.
 
-    A second signal does not mean at once then: systemd tells every process of a service, and the worker tells its own again. The
-    end of input does, to a process that is ending already.
+    At once, so that a worker that is started again finds the state directories free. A second signal does not mean that for such
+    a process: systemd tells every process of a service, and the worker tells its own again.
     """
     _repeats_mean_nothing.set()
 
     def wait() -> None:
         while os.read(0, 1):
             pass
-        if _told.is_set():
-            os._exit(ExitCode.INTERRUPTED)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os._exit(ExitCode.INTERRUPTED)
 
     threading.Thread(target=wait, name="lifeline", daemon=True).start()
 
@@ -103,12 +100,13 @@ def _heard_by_the_thread(number: int, frame: FrameType | None) -> None:
 
 def _listen(heard: socket.socket, said: socket.socket, stop: Callable[[], None], loop: asyncio.AbstractEventLoop | None) -> None:
     """`said` is held here, so that it stays open."""
+    asked = False
     while said.fileno() >= 0:
         for number in heard.recv(16):
             if number not in SIGNALS:
                 continue
-            if not _told.is_set():
-                _told.set()
+            if not asked:
+                asked = True
                 bound_the_stop(loop)
                 stop()
             elif not _repeats_mean_nothing.is_set():
