@@ -20,10 +20,10 @@ import fastavro
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
-from benchmarks.w1.contestant import cpu_seconds
 from orchestrator.operate.demo.dataset import purchases
 from orchestrator.wire.framing import SINGLE_OBJECT_LENGTH
 from orchestrator.wire.schemas import load_schemas
+from tests import proc
 from tests.brokers import Broker
 from tests.contract.cdnow import assert_as_the_oracle_says, wait_for_all
 from tests.contract.stage import Stage, WorkerProcess
@@ -75,9 +75,9 @@ def _once(broker: Broker, folder: Path, processes: int) -> Figures:
         floor_s = _read_and_decode(broker.bootstrap, stage.events, stage.topology.streams.partitions)
         worker = stage.worker("w0", "--processes", str(processes))
         stage.wait_until("the worker is ready", lambda: worker.log.read_text(encoding="utf-8").count(READY) >= processes)
-        starting_s = cpu_seconds(worker.pid)
+        starting_s = proc.cpu_seconds(worker.pid)
         wait_for_all(stage, records, every_s=_LOOK_S)
-        cpu_s = cpu_seconds(worker.pid) - starting_s
+        cpu_s = proc.cpu_seconds(worker.pid) - starting_s
         assert worker.stop() == 0
         assert_as_the_oracle_says(stage)
         return _figures(stage, worker, records, floor_s, cpu_s)

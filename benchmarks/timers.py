@@ -21,7 +21,6 @@ from uuid import UUID
 from confluent_kafka import Consumer, Producer, TopicPartition
 from msgspec import Struct
 
-from benchmarks.w1.contestant import cpu_seconds
 from orchestrator.engine.engine import Customer, Engine
 from orchestrator.engine.identity import instance_id, uuid_text
 from orchestrator.engine.record import Record
@@ -29,6 +28,7 @@ from orchestrator.names import Kind
 from orchestrator.operate.demo.events import EventLine
 from orchestrator.wire.handlings import decode_handling
 from orchestrator.wire.partitioning import partition_for
+from tests import proc
 from tests.brokers import Broker, unique
 from tests.contract.stage import Stage, WorkerProcess
 
@@ -211,12 +211,12 @@ def _rate(stage: Stage, worker: WorkerProcess, turn: int) -> tuple[float, float]
     """Produce events of customers who have nothing else; give how many were handled a second, and the processor time of each."""
     seen = _Seen(stage)
     now, left = time.time_ns() // 1_000_000, _UNRELATED
-    began, cpu = time.monotonic(), cpu_seconds(worker.pid)
+    began, cpu = time.monotonic(), proc.cpu_seconds(worker.pid)
     stage.produce(EventLine(now, f"u{n}", "auth.login", f"u{turn}-{n}", {"device": "app"}) for n in range(_UNRELATED))
     while left:
         left -= sum(key.startswith(b"u") for key, _, _ in seen.decisions(left))
     seen.close()
-    return _UNRELATED / (time.monotonic() - began), (cpu_seconds(worker.pid) - cpu) / _UNRELATED
+    return _UNRELATED / (time.monotonic() - began), (proc.cpu_seconds(worker.pid) - cpu) / _UNRELATED
 
 
 def _memory(worker: WorkerProcess) -> int:
@@ -272,7 +272,7 @@ def _fire(stage: Stage, worker: WorkerProcess, seen: _Seen, due: int, customers:
     """From the second on until all have fired: probe with other events, and see everything come out."""
     probe, fired = _Probe(stage), list[bytes]()
     time.sleep(max(0.0, due / 1000 - time.time()))
-    began, cpu = time.time(), cpu_seconds(worker.pid)
+    began, cpu = time.time(), proc.cpu_seconds(worker.pid)
     came: dict[bytes, float] = {}
     probe.start()
     while len(fired) < customers:
@@ -281,7 +281,7 @@ def _fire(stage: Stage, worker: WorkerProcess, seen: _Seen, due: int, customers:
                 came[key] = at
             elif key.startswith(b"c"):
                 fired.append(value)
-    seconds, cpu = time.time() - began, cpu_seconds(worker.pid) - cpu
+    seconds, cpu = time.time() - began, proc.cpu_seconds(worker.pid) - cpu
     probe.end()
     while len(came) < len(probe.sent):
         came.update((key, at) for key, _, at in seen.decisions(len(probe.sent) - len(came)))

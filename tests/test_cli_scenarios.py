@@ -18,6 +18,7 @@ from benchmarks.scenarios import write as write_many
 from orchestrator import cli
 from orchestrator.names import ExitCode
 from orchestrator.operate.scenarios.batch import find, run_all
+from tests import proc
 from tests.operate.scenarios.stage import BEGAN, HEAD
 
 
@@ -103,9 +104,9 @@ def test_ctrl_c_ends_all_processes_and_says_how_far_it_came(tmp_path: Path) -> N
     command = [sys.executable, "-c", "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + MAIN]
     with subprocess.Popen([*command, str(tmp_path)], stderr=subprocess.PIPE, start_new_session=True, text=True) as process:
         deadline = time.monotonic() + 60
-        while not children(process.pid) and time.monotonic() < deadline:
+        while not proc.children(process.pid) and time.monotonic() < deadline:
             time.sleep(0.05)
-        started = children(process.pid)
+        started = proc.children(process.pid)
         os.killpg(process.pid, signal.SIGINT)
         _, err = process.communicate(timeout=60)
 
@@ -118,7 +119,3 @@ def test_ctrl_c_ends_all_processes_and_says_how_far_it_came(tmp_path: Path) -> N
 
 
 MAIN = "import sys; from orchestrator import cli; sys.exit(cli.run(['test', *sys.argv[1:]]))"
-
-
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from msgspec import Struct
 
 from benchmarks.w1.oracle import Sent
 from benchmarks.w1.workload import PARTITIONS
+from tests import proc
 from tests.brokers import Broker
 
 
@@ -42,15 +42,15 @@ class Job(Struct, frozen=True):
 class Process:
     """A contestant at work, which may be several processes; its output is kept in the job's folder."""
 
-    def __init__(self, command: Sequence[str], log: Path, *more: Sequence[str]) -> None:
-        with log.open("ab") as out:
-            self._processes = [subprocess.Popen(each, stdout=out, stderr=out) for each in (command, *more)]
+    def __init__(self, log: Path, *commands: Sequence[str]) -> None:
+        with log.open("wb") as out:
+            self._processes = [subprocess.Popen(each, stdout=out, stderr=out) for each in commands]
         self.log, self.pid = log, self._processes[0].pid
 
     def cpu_seconds(self) -> float:
         """Give the CPU that it has used, in user and system mode, with the processes that it has started."""
         assert all(each.poll() is None for each in self._processes), self.log.read_text(errors="replace")[-2000:]
-        return sum(cpu_seconds(each.pid) for each in self._processes)
+        return sum(proc.cpu_seconds(each.pid) for each in self._processes)
 
     def stop(self) -> None:
         """Let it end as its users would."""
@@ -65,14 +65,6 @@ class Process:
             if each.poll() is None:
                 each.kill()
                 each.wait(10)
-
-
-def cpu_seconds(pid: int) -> float:
-    """Give the CPU that a process and its children have used so far, in all their threads."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    own = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-    return own + sum(cpu_seconds(int(child)) for child in children)
 
 
 class CannotRun(Exception):
@@ -98,4 +90,4 @@ class Contestant(Protocol):
 def python(module: str, job: Job, *more: str) -> Process:
     """Start a contestant that is a module of its own, with the job as JSON and more arguments."""
     told = {"bootstrap": job.broker.bootstrap, "topic": job.topic, "name": job.name, "folder": str(job.folder)}
-    return Process([sys.executable, "-m", module, json.dumps(told), *more], job.folder / "log")
+    return Process(job.folder / "log", [sys.executable, "-m", module, json.dumps(told), *more])

@@ -53,7 +53,7 @@ def worker(job: Job, name: str) -> Process:
         "--processes",
         str(job.processes),
     ]
-    return Process([sys.executable, "-m", "orchestrator", "worker", *arguments], job.folder / f"log-{name}")
+    return Process(job.folder / f"log-{name}", [sys.executable, "-m", "orchestrator", "worker", *arguments])
 
 
 def _files(job: Job) -> Iterator[tuple[str, str]]:

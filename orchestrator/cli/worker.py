@@ -97,7 +97,7 @@ def _run_processes(settings: Settings, config: Path | None, assignments: Sequenc
 
     workspace = Workspace.load(settings.topologies, settings.schemas)
     load_schemas(workspace.schemas)
-    identity = WorkerIdentity(settings.state_dir, settings.worker_id)
+    identity = WorkerIdentity(settings.state_dir, settings.worker_id)  # kept to the end: its lock is the worker's
     shares = processes.shares(settings, identity.id)
     preflight.check(workspace.topology, client_config(settings), settings.connect_timeout_s, common.say)
     processes.warn_of_idle(settings.processes, workspace.topology.streams.partitions)

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
+from tests import proc
 from tests.brokers import Broker, KafkaBroker, fill, read_to_end, read_to_end_otherwise, unique
 
 BIRTH_OF_CDNOW = 852_076_800_123  # 1997-01-01, in milliseconds
@@ -23,14 +23,6 @@ def await_true(condition: Callable[[], bool], timeout_s: float, what: str) -> No
     while not condition():
         assert time.monotonic() < deadline, f"after {timeout_s} s still not: {what}"
         time.sleep(0.02)
-
-
-def is_alive(pid: int) -> bool:
-    """Running, and not a zombie that init has yet to collect."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_records_keep_time_headers_and_nulls_on_both_brokers(broker: Broker) -> None:
@@ -137,7 +129,7 @@ def test_a_killed_broker_starts_again_with_its_port_and_its_data(kafka_alone: Ka
 
     kafka_alone.kill()
     assert first is not None
-    assert not is_alive(first)
+    assert not proc.is_alive(first)
     kafka_alone.start()
     fill(bootstrap, topic, [{"value": b"after"}])
 
@@ -182,8 +174,8 @@ def test_no_broker_outlives_a_killed_parent(call: tuple[str, str], request: pyte
     assert parent.stdout is not None
     with parent, parent.stdout:
         broker = int(parent.stdout.readline())
-        assert is_alive(broker)
+        assert proc.is_alive(broker)
         os.kill(parent.pid, signal.SIGKILL)
         parent.wait()
 
-    await_true(lambda: not is_alive(broker), 10, "the broker is gone")
+    await_true(lambda: not proc.is_alive(broker), 10, "the broker is gone")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -13,6 +12,7 @@ from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 from orchestrator import kafka
 from orchestrator.operate.demo.events import EventLine
 from orchestrator.stream.holder import holder_in_group
+from tests import proc
 from tests.contract.cdnow import assert_as_the_oracle_says, some_purchases, wait_for_all
 from tests.contract.conftest import MakeStage
 from tests.contract.stage import Stage, WorkerProcess
@@ -31,7 +31,7 @@ class Stopped:
         self.worker = stage.worker("w1", *SOON, ORCHESTRATOR_FAILPOINT="offsets_sent:2=stop")
 
     def await_stop(self) -> None:
-        self.stage.wait_until("it is stopped", lambda: _state(self.worker) == "T", PATIENCE_S)
+        self.stage.wait_until("it is stopped", lambda: proc.state(self.worker.pid) == "T", PATIENCE_S)
 
     def await_time_outs(self) -> None:
         """Until the group has forgotten it and the broker has ended its transaction."""
@@ -60,10 +60,6 @@ class Stopped:
         self.records += self.stage.produce([LATER])
         wait_for_all(self.stage, self.records)
         assert_as_the_oracle_says(self.stage, 20)
-
-
-def _state(worker: WorkerProcess) -> str:
-    return Path(f"/proc/{worker.pid}/stat").read_text().rpartition(") ")[2][:1]
 
 
 def _after(worker: WorkerProcess, word: str) -> str:

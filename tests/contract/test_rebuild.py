@@ -23,6 +23,7 @@ from orchestrator.operate.sight.owners import group_of
 from orchestrator.stream.failpoints import VARIABLE, Failpoint
 from orchestrator.wire.acts import decode_operator_act
 from orchestrator.wire.partitioning import partition_for
+from tests import proc
 from tests.brokers import Broker
 from tests.contract.cdnow import some_purchases, wait_for_all
 from tests.contract.stage import SHIPPED, Stage
@@ -177,7 +178,7 @@ def test_r2_a_worker_that_starts_before_the_commit_ends_it(stage: Stage) -> None
         stderr=subprocess.PIPE, text=True,
         env=os.environ | {VARIABLE: f"{Failpoint.HALF_PRODUCED}=stop"},
     )  # fmt: skip
-    stage.wait_until("the rebuilding stands still", lambda: _state_of(process.pid) == "T")
+    stage.wait_until("the rebuilding stands still", lambda: proc.state(process.pid) == "T")
     stage.worker()
     stage.wait_until("the group has a member", lambda: _is_active(stage))
     process.send_signal(signal.SIGCONT)
@@ -254,10 +255,6 @@ def _lose_changelog(stage: Stage) -> None:
         future.result(30)
     stage.wait_until("it is gone", lambda: name not in admin.list_topics(timeout=10).topics)
     stage.broker.create_topic(name, PARTITIONS)
-
-
-def _state_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
 
 
 def _is_active(stage: Stage) -> bool:

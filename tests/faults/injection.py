@@ -7,11 +7,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from orchestrator.language.model import Topology
 from orchestrator.stream.failpoints import Action, Failpoint, armings
+from tests import proc
 from tests.brokers import Broker, KafkaBroker
 from tests.brokers.cluster import KafkaCluster
 from tests.contract.stage import WorkerProcess
@@ -142,7 +142,7 @@ def until_reached(process: WorkerProcess, limit_s: float = REACH_LIMIT_S) -> boo
 
 def is_stopped(pid: int) -> bool:
     """Tell whether a process is stopped by a signal."""
-    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] == "T"
+    return proc.state(pid) == "T"
 
 
 def until_logged(process: WorkerProcess, text: str, limit_s: float, times: int = 1) -> bool:

@@ -29,7 +29,7 @@ def start(job: Job) -> Process:
     """Make its topic and start it; the changelog it makes itself."""
     job.make_actions_topic()
     arguments = [job.broker.bootstrap, job.topic, job.name, str(job.folder / "state"), str(SCHEMAS), str(job.processes)]
-    return Process(["java", "-cp", class_path(), "w1.Main", *arguments], job.folder / "log")
+    return Process(job.folder / "log", ["java", "-cp", class_path(), "w1.Main", *arguments])
 
 
 def actions(job: Job) -> list[Sent]:

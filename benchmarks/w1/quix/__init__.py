@@ -36,11 +36,11 @@ def start(job: Job) -> Process:
     """Make its topic and start it; the changelog it makes itself."""
     job.make_actions_topic()
     python = str(interpreter())
-    first, *more = (
+    commands = (
         [python, str(_JOB), job.broker.bootstrap, job.topic, job.name, str(job.folder / f"state-{number}"), str(SCHEMAS)]
         for number in range(job.processes)
     )
-    return Process(first, job.folder / "log", *more)
+    return Process(job.folder / "log", *commands)
 
 
 def actions(job: Job) -> list[Sent]:
