@@ -12,6 +12,8 @@ from pathlib import Path
 
 import msgspec
 
+from orchestrator import compiled
+
 
 class Machine(msgspec.Struct, frozen=True):
     """Facts that figures depend on. Loads are averages of one minute, the benchmark's own share included."""
@@ -25,6 +27,7 @@ class Machine(msgspec.Struct, frozen=True):
     java: str
     load_before: float
     load_after: float = 0.0
+    engine: str = "interpreted"  # as what was measured before it could be compiled
 
 
 def machine() -> Machine:
@@ -35,7 +38,7 @@ def machine() -> Machine:
         processor=_of(Path("/proc/cpuinfo"), "model name") or platform.machine(),
         memory_gb=round(int((_of(Path("/proc/meminfo"), "MemTotal") or "0 kB").split()[0]) / 1e6, 1),
         system=f"{platform.system()} {platform.release()}", python=platform.python_version(), java=_java(),
-        load_before=round(os.getloadavg()[0], 2),
+        load_before=round(os.getloadavg()[0], 2), engine="compiled" if compiled.is_used() else "interpreted",
     )  # fmt: skip
 
 
@@ -54,8 +57,8 @@ def markdown(facts: Machine, repeats: int, results: Mapping[str, Mapping[str, fl
     lines += [
         "",
         f"Medians of {repeats}, {facts.date}. {facts.cores} cores of {facts.processor}, {facts.memory_gb:.0f} GB, {facts.system},"
-        f" Python {facts.python}{java}; brokers on the same machine; load average {facts.load_before} before and"
-        f" {facts.load_after} after.",
+        f" Python {facts.python}, the engine {facts.engine}{java}; brokers on the same machine;"
+        f" load average {facts.load_before} before and {facts.load_after} after.",
     ]
     return "\n".join(lines)
 

@@ -30,7 +30,9 @@ HIDDEN: Final = "***"
 
 _SECRET_WORDS: Final = ("password", "secret", "ssl.key.pem", "sasl.oauthbearer.config", "token", "user.info")
 TABLES: Final = ("kafka", "registry")  # settings of clients, by the clients' own names
-_NOT_SETTINGS: Final = frozenset({CONFIG_VARIABLE, "ORCHESTRATOR_REQUIRE_KAFKA", "ORCHESTRATOR_DEBUG", "ORCHESTRATOR_FAILPOINT"})
+_NOT_SETTINGS: Final = frozenset(
+    {CONFIG_VARIABLE, "ORCHESTRATOR_REQUIRE_KAFKA", "ORCHESTRATOR_DEBUG", "ORCHESTRATOR_FAILPOINT", "ORCHESTRATOR_INTERPRETED"}
+)
 
 
 class Settings(BaseSettings):

@@ -1,12 +1,13 @@
-"""Structs whose types are known before any thread reads one."""
+"""What Structs need for threads that read them, and for modules that are compiled."""
 
 from __future__ import annotations
 
 from typing import TypeVar
 
 import msgspec
+from msgspec import Struct
 
-S = TypeVar("S", bound=msgspec.Struct)
+S = TypeVar("S", bound=Struct)
 
 
 def resolved(struct: type[S]) -> type[S]:
@@ -16,3 +17,14 @@ def resolved(struct: type[S]) -> type[S]:
     """
     msgspec.msgpack.Decoder(struct)
     return struct
+
+
+class Frozen(Struct, frozen=True):
+    """Base of the Structs that do not change in modules that are compiled (`orchestrator.compiled`).
+
+    mypyc drops the keywords of a class; a Struct has those of its bases as well. The keyword is said again for mypy.
+    """
+
+
+class Listed(Struct, array_like=True):
+    """The same for Structs that are encoded as the list of their values."""

@@ -16,7 +16,7 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.brokers import Broker, KafkaBroker, KafkaUnavailable, start_embedded, start_kafka
 from tests.brokers.download import jars
 from tests.brokers.shared import ask_for_kafka
-from tests.report import REQUIRE_KAFKA, Leader, Seen, is_left_out, on_kafka
+from tests.report import REQUIRE_KAFKA, Leader, Seen, is_for_sources, is_left_out, on_kafka
 
 KAFKA_FIXTURES: Final = frozenset({"kafka", "kafka_alone", "kafka_from_maven"})
 
@@ -140,6 +140,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not is_left_out(item)]
+    items[:] = [item for item in items if not is_for_sources(item)]
     late = {_group(item) for item in items if on_kafka(item)}
     slow = {_group(item) for item in items if _is_slow(item)}
     items.sort(key=lambda item: (_group(item) in late, _group(item) in late and _group(item) not in slow))

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import pytest
 
+from orchestrator import compiled
 from tests.brokers import KafkaBroker
 from tests.brokers.shared import SharedKafka
 
@@ -28,6 +29,11 @@ def on_kafka(item: pytest.Item) -> bool:
 def is_left_out(item: pytest.Item) -> bool:
     """Whether a test is left out for its length."""
     return os.environ.get(LONG) == "0" and item.get_closest_marker("long") is not None
+
+
+def is_for_sources(item: pytest.Item) -> bool:
+    """Whether a test replaces parts of what is compiled here: `tests/test_compiled.py` runs it, from the sources."""
+    return compiled.is_used() and item.get_closest_marker("interpreted") is not None
 
 
 def _tests(count: int) -> str:

@@ -12,7 +12,7 @@ from typing import Final
 
 import typer
 
-from orchestrator import __version__
+from orchestrator import __version__, compiled
 from orchestrator.errors import OrchestratorError
 from orchestrator.names import ExitCode
 
@@ -57,7 +57,7 @@ INTERNAL_ERROR: Final = "ORC-999"
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"orchestrator {__version__}")
+        typer.echo(f"orchestrator {__version__}{', compiled' if compiled.is_used() else ''}")
         raise typer.Exit
 
 

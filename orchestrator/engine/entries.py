@@ -6,8 +6,6 @@ from bisect import insort
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Struct
-
 from orchestrator.engine import goals, identity, memory
 from orchestrator.engine.document import Instance, Marker, marker_name
 from orchestrator.engine.handling import Decision, Incident
@@ -16,6 +14,7 @@ from orchestrator.engine.values import key_text, storable
 from orchestrator.engine.walk import Walk
 from orchestrator.language.expressions import UNKNOWN
 from orchestrator.names import Kind, Reason
+from orchestrator.structs import Frozen
 
 if TYPE_CHECKING:
     from orchestrator.engine.program import JourneyProgram
@@ -97,7 +96,7 @@ def _is_refused(turn: Turn, journey: JourneyProgram, key: str) -> bool:
     return False
 
 
-class Origin(Struct, frozen=True):
+class Origin(Frozen, frozen=True):
     """What started an instance. `position` stands for the event id of a record without one; `context` is that of a `start`."""
 
     event_id: str

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from orchestrator.engine import caps
 from orchestrator.engine.contact import Held, Sent, contact_of
 from orchestrator.engine.customer_clock import zone_of
@@ -19,25 +17,42 @@ if TYPE_CHECKING:
     from orchestrator.engine.walk import Walk
 
 
-class Candidate(Struct, eq=False):
+class Candidate:
     """A send that its step decided on and nothing has stopped so far.
 
     `state` is where the instance stood at the step, `otherwise` what the instance does if the send loses now. `walk` is None for
     one that was held: its instance has gone on. `until` is then how long a cap may go on holding it, 0 for a new one, and
-    `held_for` why it was held. `address` is the note in which it claims its address, "" for none (rule X1).
+    `held_for` why it was held. `address` is the note in which it claims its address, "" for none (rule X1). `is_overtaken`: an
+    earlier send of its instance lost, and took the instance elsewhere.
     """
 
-    action: Action
-    state: str
-    priority: int
-    decided: int
-    walk: Walk | None = None
-    otherwise: Move = NEXT
-    until: int = 0
-    held_for: str = ""
-    address: str = ""
-    may_wait: bool = True
-    is_overtaken: bool = False  # an earlier send of its instance lost, and took the instance elsewhere
+    __slots__ = (
+        "action", "address", "decided", "held_for", "is_overtaken", "may_wait", "otherwise", "priority", "state", "until", "walk",
+    )  # fmt: skip
+
+    def __init__(  # noqa: PLR0913, PLR0917 - as `Turn`
+        self,
+        action: Action,
+        state: str,
+        priority: int,
+        decided: int,
+        walk: Walk | None = None,
+        otherwise: Move = NEXT,
+        until: int = 0,
+        held_for: str = "",
+        address: str = "",
+    ) -> None:
+        self.action = action
+        self.state = state
+        self.priority = priority
+        self.decided = decided
+        self.walk = walk
+        self.otherwise = otherwise
+        self.until = until
+        self.held_for = held_for
+        self.address = address
+        self.may_wait = True
+        self.is_overtaken = False
 
 
 def again(held: Held) -> Candidate:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Struct, field
-
 from orchestrator import names
 from orchestrator.engine.document import Document, GoalWatch, Instance
 from orchestrator.engine.handling import Handling, Incident
 from orchestrator.engine.memory import count_within
 from orchestrator.engine.record import Record
 from orchestrator.engine.values import key_text
-from orchestrator.engine.vicinity import ALONE, Vicinity
+from orchestrator.engine.vicinity import Vicinity
 from orchestrator.language.expressions import UNKNOWN, Expression, Scope
+from orchestrator.structs import Frozen
 
 if TYPE_CHECKING:
     from orchestrator.engine.customer import Customer
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
-class Start(Struct, frozen=True):
+class Start(Frozen, frozen=True):
     """A journey that a step starts (ruling A100), the context it begins with, the action id that stands for an event's id."""
 
     journey: str
@@ -32,7 +31,7 @@ class Start(Struct, frozen=True):
     action_id: str
 
 
-class Turn(Struct, eq=False):
+class Turn:
     """The customer's document, the record (None for timers), the logical time and the outputs so far.
 
     `now` is the record's time or the timers' due instant; `clock` the partition's clock; both ms UTC. `hashed` is the event id's
@@ -41,24 +40,40 @@ class Turn(Struct, eq=False):
     the other customers and notes that the handling got, each with what was stored of it before.
     """
 
-    program: Program
-    customer: str
-    document: Document
-    now: int
-    clock: int
-    record: Record | None
-    handling: Handling
-    vicinity: Vicinity = ALONE
-    hashed: bytes = b""
-    pending: list[Candidate] = field(default_factory=list)
-    transitions: int = 0
-    at_work: Instance | None = None
-    number: int = 0
-    starts: list[Start] = field(default_factory=list)
-    touched: tuple[tuple[Customer, bytes | None], ...] = ()
-    _event: Mapping[str, Any] | None = None
-    _profile: Mapping[str, Any] | None = None
-    _keys: dict[tuple[str, int], str] = field(default_factory=dict)
+    __slots__ = (
+        "_event", "_keys", "_profile", "at_work", "clock", "customer", "document", "handling", "hashed", "now", "number",
+        "pending", "program", "record", "starts", "touched", "transitions", "vicinity",
+    )  # fmt: skip
+
+    def __init__(  # noqa: PLR0913, PLR0917 - made in three places, and what it is made of is all that there is
+        self,
+        program: Program,
+        customer: str,
+        document: Document,
+        now: int,
+        clock: int,
+        record: Record | None,
+        handling: Handling,
+        vicinity: Vicinity,
+    ) -> None:
+        self.program = program
+        self.customer = customer
+        self.document = document
+        self.now = now
+        self.clock = clock
+        self.record = record
+        self.handling = handling
+        self.vicinity = vicinity
+        self.hashed = b""
+        self.pending: list[Candidate] = []
+        self.transitions = 0
+        self.at_work: Instance | None = None
+        self.number = 0
+        self.starts: list[Start] = []
+        self.touched: tuple[tuple[Customer, bytes | None], ...] = ()
+        self._event: Mapping[str, Any] | None = None
+        self._profile: Mapping[str, Any] | None = None
+        self._keys: dict[tuple[str, int], str] = {}
 
     @property
     def payload(self) -> Mapping[str, Any]:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from msgspec import Struct
 
 from orchestrator.engine import goals, held
 from orchestrator.engine.document import Instance, marker_name
@@ -28,14 +27,17 @@ TRANSITIONS: Final = 100  # state entries in one handling, after which a journey
 _encode = msgspec.msgpack.Encoder().encode
 
 
-class Walk(Struct, eq=False):
+class Walk:
     """One instance in one handling. `event` is what its steps see as `event`, None for the record's own (ruling A46)."""
 
-    turn: Turn
-    instance: Instance
-    journey: JourneyProgram
-    event: Mapping[str, Any] | None = None
-    _id: str = ""
+    __slots__ = ("_id", "event", "instance", "journey", "turn")
+
+    def __init__(self, turn: Turn, instance: Instance, journey: JourneyProgram, event: Mapping[str, Any] | None = None) -> None:
+        self.turn = turn
+        self.instance = instance
+        self.journey = journey
+        self.event = event
+        self._id = ""
 
     @property
     def id(self) -> str:

@@ -6,8 +6,6 @@ from collections import Counter, defaultdict
 from collections.abc import Collection
 from typing import Any, Final
 
-from msgspec import Struct
-
 from orchestrator import __version__
 from orchestrator.engine.handling import Action, Export, Handling, Incident
 from orchestrator.language.model import Topology
@@ -18,6 +16,7 @@ from orchestrator.observe.tracing import Span, Tracer
 from orchestrator.stream.clock import WallClock
 from orchestrator.stream.commit import Produce
 from orchestrator.stream.spans import Spans
+from orchestrator.structs import Frozen
 from orchestrator.wire.actions import ActionEncoder
 from orchestrator.wire.exports import FORMAT, encode_export
 from orchestrator.wire.foreign import foreign
@@ -30,7 +29,7 @@ from orchestrator.wire.stops import Stop, encode_source, encode_stop
 MAX_VALUE_BYTES: Final = 1_000_000
 
 
-class _Counts(Struct, frozen=True):
+class _Counts(Frozen, frozen=True):
     """What metrics and traces tell of one cycle."""
 
     decisions: Counter[Counted]

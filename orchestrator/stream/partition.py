@@ -28,6 +28,7 @@ from orchestrator.stream.lateness import LATE_MS, Lateness
 from orchestrator.stream.outbox import MAX_VALUE_BYTES, Outbox
 from orchestrator.stream.positions import metadata_of
 from orchestrator.stream.store import PartitionStore, Position
+from orchestrator.structs import Frozen
 from orchestrator.wire.gate import DEADLY, Gate, Refusal
 from orchestrator.wire.journal import JournalRecord, Run, chain_of, encode_journal
 from orchestrator.wire.partitioning import partition_for
@@ -35,7 +36,7 @@ from orchestrator.wire.partitioning import partition_for
 RECENT: Final = 40_000  # so many customers of all partitions of an app stay decoded, 1-2 KB each
 
 
-class Parts(Struct, frozen=True):
+class Parts(Frozen, frozen=True):
     """What all partitions of a worker share."""
 
     engine: Engine

@@ -13,6 +13,7 @@ from typing import Any
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
 
+from orchestrator import __version__, compiled
 from orchestrator.engine.engine import SEMANTICS
 from orchestrator.errors import OrchestratorError, UsageError
 from orchestrator.kafka import admin
@@ -152,6 +153,7 @@ async def _run(app: JourneyApp) -> None:
             loop.call_soon_threadsafe(stop.set)
 
     on_signals(when_told, loop)
+    log.info("worker_starting", version=__version__, compiled=compiled.is_used())
     app.finalize()
     asked = loop.create_task(stop.wait())
     starting = loop.create_task(app.start())

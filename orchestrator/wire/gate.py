@@ -17,11 +17,10 @@ from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any, Final, Protocol
 
-from msgspec import Struct
-
 from orchestrator.engine.record import Record
 from orchestrator.language.model import Streams
 from orchestrator.names import Header, Reason, Stage
+from orchestrator.structs import Frozen
 from orchestrator.wire import framing
 from orchestrator.wire.routing import carried_types
 from orchestrator.wire.schemas import EventType, SchemaSet, SchemaSource
@@ -44,7 +43,7 @@ class Message(Protocol):
     def timestamp(self) -> tuple[int, int]: ...  # noqa: D102
 
 
-class Refusal(Struct, frozen=True):
+class Refusal(Frozen, frozen=True):
     """Why a message is no event. `reason` is one of names.Reason; `message` holds nothing of its contents."""
 
     reason: str
@@ -59,7 +58,7 @@ DEADLY: Final = Refusal(
 )
 
 
-class GateLimits(Struct, frozen=True):
+class GateLimits(Frozen, frozen=True):
     """What a message may be, at most."""
 
     value_bytes: int = 1_000_000
@@ -154,7 +153,7 @@ class Gate:
         return route
 
 
-class _Route(Struct, frozen=True):
+class _Route(Frozen, frozen=True):
     """What a frame means on a topic."""
 
     event: EventType

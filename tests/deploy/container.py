@@ -108,7 +108,7 @@ class Container:
         os.chown(self.state, uid, gid)
         for name in let_through():
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-            source.mkdir(exist_ok=True)
+            (source / name).parent.mkdir(parents=True, exist_ok=True)
             copy(ROOT / name, source / name)
         settings = {
             "UV_PROJECT_ENVIRONMENT": str(self._opt), "UV_PYTHON": python(), "UV_PYTHON_DOWNLOADS": "never",
@@ -117,7 +117,7 @@ class Container:
         kept = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
         for line in self.image.installs:
             done = subprocess.run(
-                [str(ROOT / ".venv/bin/uv"), *line.split()[1:]],
+                [str(ROOT / ".venv/bin/uv"), *line.partition(" && ")[0].split()[1:]],
                 cwd=source, env=kept | settings, capture_output=True, text=True, check=False,
             )  # fmt: skip
             assert done.returncode == 0, f"RUN {line}\n{done.stderr[-3000:]}"

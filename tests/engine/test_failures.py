@@ -46,6 +46,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return journeys
 
 
+@pytest.mark.interpreted
 def test_a5_a_failing_record_is_an_incident_without_values_and_changes_no_byte(broken: list[str]) -> None:
     broken.append("now")
     world = World(TWO.format(name="now", delay="0s"), TWO.format(name="later", delay="1d"))
@@ -62,6 +63,7 @@ def test_a5_a_failing_record_is_an_incident_without_values_and_changes_no_byte(b
     assert len(world.decisions("entered")) == 2, "the failed record was not remembered as handled"
 
 
+@pytest.mark.interpreted
 def test_a5_t6_a_failing_timer_parks_its_instance_and_the_others_fire(broken: list[str]) -> None:
     # all three are due at 1d; bb fails
     broken.append("bb")

@@ -439,6 +439,7 @@ def test_m1_a53_a_journey_that_listens_to_the_merge_hears_it_as_into() -> None:
     assert [(action.customer, action.template) for action in world.actions] == [("b", "j")]
 
 
+@pytest.mark.interpreted
 def test_a5_a_merge_that_fails_moves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(waiting())
     world.event("began", "0s", customer="a")

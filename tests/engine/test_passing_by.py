@@ -22,6 +22,7 @@ def outcome(engine: Engine, records: list[Record]) -> tuple[list[Handling], dict
     return handlings, {name: customer.stored for name, customer in simulation.customers.items()}
 
 
+@pytest.mark.interpreted
 def test_i2_a_record_that_nothing_hears_is_handled_as_any_other(monkeypatch: pytest.MonkeyPatch) -> None:
     passed, pass_by = list[Handling | None](), handle.pass_by
     for seed in range(WORLDS):

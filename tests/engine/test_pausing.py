@@ -395,6 +395,7 @@ def test_v6_a4_what_is_redriven_in_a_pause_waits_for_the_resume() -> None:
 # Failures, and what is stored.
 
 
+@pytest.mark.interpreted
 def test_v6_a5_a_resume_that_fails_leaves_the_customer_as_before_and_can_be_asked_for_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -316,6 +316,7 @@ def test_t6_held_sends_survive_the_store_and_leave_from_it() -> None:
     assert emitted(w) == [("j", offset_ms("32h"))]
 
 
+@pytest.mark.interpreted
 def test_a5_a_release_that_fails_is_an_incident_and_is_not_tried_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     w = world()
     w.event("began", "22h")

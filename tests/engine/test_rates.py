@@ -387,6 +387,7 @@ def test_x2_k4_a_cancelled_send_gives_its_cap_slot_to_who_waits_for_it() -> None
     ]
 
 
+@pytest.mark.interpreted
 def test_x2_a5_a_failure_after_the_token_was_taken_gives_it_back(monkeypatch: pytest.MonkeyPatch) -> None:
     made = crowd(world(rate="{limit: 1, per: 1s}"), 1)
     (note,) = made.simulation.notes.values()

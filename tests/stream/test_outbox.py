@@ -38,6 +38,7 @@ def test_everything_of_a_partition_goes_to_its_own_number_and_the_journal_comes_
     assert bench.outbox.take() == []
 
 
+@pytest.mark.interpreted
 def test_a_command_too_large_for_a_topic_is_an_incident_and_counted_as_one(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outbox_module, "MAX_VALUE_BYTES", 50)
     records = _fired(bench)

@@ -246,6 +246,7 @@ def test_the_end_is_left_with_every_record_and_reached_again_with_the_news(bench
     assert OUTCOMES not in bench.partition.next_offsets or bench.partition.next_offsets[OUTCOMES] == 0
 
 
+@pytest.mark.interpreted
 def test_a5_a_record_that_would_make_the_document_too_large_is_not_applied(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.partition.handle(block(purchase("c1", START, 0)), bench.outbox)
     (document,) = to(bench.commit(), STREAMS.changelog)

@@ -58,6 +58,7 @@ def test_a_customer_of_another_partition_is_nobody_here(bench: Bench) -> None:
     assert (found.id, found.stored) == (ONE, None)
 
 
+@pytest.mark.interpreted
 def test_a_changed_neighbour_and_note_go_to_changelog_store_and_calendar(
     bench: Bench, also: Callable[[Callable[[Turn], None]], None]
 ) -> None:
@@ -75,6 +76,7 @@ def test_a_neighbour_that_was_only_looked_at_is_not_written(bench: Bench, also: 
     assert set(_changelog(bench)) == {ONE}
 
 
+@pytest.mark.interpreted
 def test_a5_a_failure_puts_neighbours_and_notes_back(bench: Bench, also: Callable[[Callable[[Turn], None]], None]) -> None:
     def fail(turn: Turn) -> None:
         _note_in(turn)
@@ -89,6 +91,7 @@ def test_a5_a_failure_puts_neighbours_and_notes_back(bench: Bench, also: Callabl
     assert other.open().profile == {}
 
 
+@pytest.mark.interpreted
 def test_a5_what_would_make_a_neighbour_too_large_is_taken_back_for_all(
     bench: Bench, also: Callable[[Callable[[Turn], None]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +104,7 @@ def test_a5_what_would_make_a_neighbour_too_large_is_taken_back_for_all(
     assert dict(incident.headers)["orchestrator.incident.reason"] == b"document_too_large"
 
 
+@pytest.mark.interpreted
 def test_a_note_survives_a_restart_and_its_timer_does_what_its_kind_does(
     bench: Bench, also: Callable[[Callable[[Turn], None]], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +126,7 @@ def test_a_note_survives_a_restart_and_its_timer_does_what_its_kind_does(
     assert bench.store.due((0, b""), START + 6, 10) == []
 
 
+@pytest.mark.interpreted
 def test_a_note_of_an_unknown_kind_stays_and_does_not_fire_for_ever(
     bench: Bench, also: Callable[[Callable[[Turn], None]], None]
 ) -> None:

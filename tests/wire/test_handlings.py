@@ -83,6 +83,7 @@ def test_what_is_kept_does_not_leak_from_one_decision_to_the_next() -> None:
     assert shown == [("i1", None, None, {}), ("i2", "k", None, {}), (None, None, None, {}), ("i2", None, "x", {"a": "b"})]
 
 
+@pytest.mark.interpreted
 def test_what_is_kept_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handlings, "_KEPT", 3)
     encoder = HandlingEncoder()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
-
 from orchestrator.engine.moves import NEXT, Move
 from orchestrator.engine.verbs.verb import Verb
 from orchestrator.language.reader import Fields
 from orchestrator.names import Kind, Reason
+from orchestrator.structs import Frozen
 
 if TYPE_CHECKING:
     from orchestrator.engine.program import StepProgram
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 SEVERITIES: Final = ("info", "warning", "error", "critical")
 
 
-class AlertSettings(Struct, frozen=True):
+class AlertSettings(Frozen, frozen=True):
     """What the operator reads. The message is fixed text: no customer data reaches an incident."""
 
     message: str

@@ -5,8 +5,6 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
-from msgspec import Struct
-
 from orchestrator.engine import identity
 from orchestrator.engine.handling import Action
 from orchestrator.engine.handoff import handoff
@@ -21,6 +19,7 @@ from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Fields, Node
 from orchestrator.language.verb import Check, Target
 from orchestrator.names import ACTION_OUTCOME, Kind, Reason
+from orchestrator.structs import Frozen, Listed
 
 if TYPE_CHECKING:
     from orchestrator.engine.document import Instance
@@ -33,7 +32,7 @@ TIMEOUT: Final = "timeout"  # the failure code of a call that nobody answers
 FAILURES: Final = frozenset({"failed", "bounced", "cancelled"})
 
 
-class Retry(Struct, frozen=True):
+class Retry(Frozen, frozen=True):
     """What to do about failure codes; "*" is any code. `max_attempts` counts the first one too (rulings A90-A93)."""
 
     on: tuple[str, ...]
@@ -44,7 +43,7 @@ class Retry(Struct, frozen=True):
     jitter: Literal["none", "full"] = "none"
 
 
-class CallSettings(Struct, frozen=True):
+class CallSettings(Frozen, frozen=True):
     """What to call and what becomes of its answer."""
 
     action: str
@@ -61,7 +60,7 @@ class CallSettings(Struct, frozen=True):
     handoff: bool = False
 
 
-class CallPlan(Struct, frozen=True):
+class CallPlan(Frozen, frozen=True):
     """The settings, with the expressions compiled and the moves ready."""
 
     settings: CallSettings
@@ -69,7 +68,7 @@ class CallPlan(Struct, frozen=True):
     on_error: Move | None
 
 
-class Attempt(Struct, array_like=True):
+class Attempt(Listed, array_like=True):
     """What an instance keeps while a call is under way: the attempt's number, from 1 and never used twice for one action id.
 
     `is_out`: it was emitted and is not answered; else its back-off runs, and answers to earlier ones move nothing (rule A3).

@@ -7,8 +7,6 @@ from datetime import UTC, datetime, tzinfo
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Literal, cast
 
-from msgspec import Struct
-
 from orchestrator.engine.local_time import next_at, zone_of
 from orchestrator.engine.moves import NEXT, Leave, Move
 from orchestrator.engine.verbs.verb import Verb, compiled_if
@@ -21,6 +19,7 @@ from orchestrator.language.references import plain_string
 from orchestrator.language.verb import Check
 from orchestrator.language.zones import check_zone
 from orchestrator.names import Count, Kind
+from orchestrator.structs import Frozen
 
 if TYPE_CHECKING:
     from orchestrator.engine.document import Instance
@@ -32,7 +31,7 @@ WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])", re.ASCII)
 
 
-class DelaySettings(Struct, frozen=True):
+class DelaySettings(Frozen, frozen=True):
     """One of `for_ms`, `until` and `at` is set. `at` is local time as "HH:MM"; no `days` means every day."""
 
     place: Place
@@ -45,7 +44,7 @@ class DelaySettings(Struct, frozen=True):
     smooth_over_ms: Milliseconds | None = None
 
 
-class DelayPlan(Struct, frozen=True):
+class DelayPlan(Frozen, frozen=True):
     """The same, ready to run. `past` is what to do about a moment that is over; weekdays count from 0 for Monday."""
 
     for_ms: Milliseconds | None

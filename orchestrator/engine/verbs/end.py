@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from orchestrator.engine import moves
 from orchestrator.engine.verbs.verb import Verb
 from orchestrator.language.model import Step
 from orchestrator.language.reader import Fields
+from orchestrator.structs import Frozen
 
 if TYPE_CHECKING:
     from orchestrator.engine.program import StepProgram
     from orchestrator.engine.walk import Walk
 
 
-class EndSettings(Struct, frozen=True):
+class EndSettings(Frozen, frozen=True):
     """How it ended, in the author's word; "" for none."""
 
     outcome: str = ""

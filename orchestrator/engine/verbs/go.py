@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from orchestrator.engine import moves
 from orchestrator.engine.verbs.verb import Verb
 from orchestrator.language.model import Place, Step
 from orchestrator.language.reader import Fields
 from orchestrator.language.verb import Target
+from orchestrator.structs import Frozen
 
 if TYPE_CHECKING:
     from orchestrator.engine.program import StepProgram
     from orchestrator.engine.walk import Walk
 
 
-class GoSettings(Struct, frozen=True):
+class GoSettings(Frozen, frozen=True):
     """Where to."""
 
     state: str

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from msgspec import Struct
-
 from orchestrator.engine import memory
 from orchestrator.engine.moves import Go, Move, go_or_next
 from orchestrator.engine.values import storable
@@ -18,6 +16,7 @@ from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Fields, Node, read_duration
 from orchestrator.language.verb import SINCE_ENTRY, Check, LookBack, Target
 from orchestrator.names import Kind
+from orchestrator.structs import Frozen, Listed
 
 if TYPE_CHECKING:
     from orchestrator.engine.document import Instance
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.engine.walk import Walk
 
 
-class HoldBranch(Struct, frozen=True):
+class HoldBranch(Frozen, frozen=True):
     """An event that ends the wait. No `go`: the next step (ruling A51). `as_name` is a name under `journey.`."""
 
     on: str
@@ -37,7 +36,7 @@ class HoldBranch(Struct, frozen=True):
     as_name: str = ""
 
 
-class HoldSettings(Struct, frozen=True):
+class HoldSettings(Frozen, frozen=True):
     """`lookback_ms`: 0 for none, SINCE_ENTRY, or a length. `restarts`: how often a repeat moves the deadline. No state: ""."""
 
     branches: tuple[HoldBranch, ...]
@@ -54,7 +53,7 @@ class HoldSettings(Struct, frozen=True):
     on_late_place: Place | None = None
 
 
-class WayOut(Struct, frozen=True):
+class WayOut(Frozen, frozen=True):
     """A compiled branch."""
 
     when: Expression | None
@@ -63,7 +62,7 @@ class WayOut(Struct, frozen=True):
     number: str  # its position from 1, as the decision shows it
 
 
-class HoldPlan(Struct, frozen=True):
+class HoldPlan(Frozen, frozen=True):
     """The branches by event type, in written order, and what the deadline does."""
 
     by_type: dict[str, tuple[WayOut, ...]]
@@ -77,7 +76,7 @@ class HoldPlan(Struct, frozen=True):
     ways: tuple[WayOut, ...]
 
 
-class Match(Struct, frozen=True):
+class Match(Frozen, frozen=True):
     """An event that matched a branch: its time and payload, as storable values."""
 
     way: WayOut
@@ -85,7 +84,7 @@ class Match(Struct, frozen=True):
     payload: dict[str, Any]
 
 
-class Waiting(Struct, array_like=True):
+class Waiting(Listed, array_like=True):
     """What an instance keeps while it waits: the type that began the wait, restarts so far, and the best match of a ranked one.
 
     `way` is the position of the branch from 0, -1 for none yet. Kept in the document as a plain list.

@@ -15,8 +15,6 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
-
 from orchestrator.engine.moves import Move, go_or_next
 from orchestrator.engine.verbs.verb import Verb
 from orchestrator.language import codes
@@ -25,6 +23,7 @@ from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Fields, Node
 from orchestrator.language.verb import Check, Target
 from orchestrator.names import Kind
+from orchestrator.structs import Frozen
 
 if TYPE_CHECKING:
     from orchestrator.engine.program import StepProgram
@@ -35,7 +34,7 @@ _TICKETS: Final = 8  # in one digest
 _BYTES: Final = 4
 
 
-class Arm(Struct, frozen=True):
+class Arm(Frozen, frozen=True):
     """A way of an experiment; its weight in percent. No `go`: the next step."""
 
     name: str
@@ -45,7 +44,7 @@ class Arm(Struct, frozen=True):
     holdout: bool = False
 
 
-class RandomizeSettings(Struct, frozen=True):
+class RandomizeSettings(Frozen, frozen=True):
     """The experiment and its arms; `salt` is the experiment's name unless written (ruling A97)."""
 
     experiment: str
@@ -54,7 +53,7 @@ class RandomizeSettings(Struct, frozen=True):
     place: Place
 
 
-class RandomizePlan(Struct, frozen=True):
+class RandomizePlan(Frozen, frozen=True):
     """The settings, and by arm where it leads and whether it is a holdout."""
 
     settings: RandomizeSettings

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
-
 from orchestrator.engine import identity, moves
 from orchestrator.engine.arbitration import suppression
 from orchestrator.engine.handling import Action
@@ -18,6 +16,7 @@ from orchestrator.language.model import Expr, Journey, Milliseconds, Place, Poli
 from orchestrator.language.reader import Fields
 from orchestrator.language.verb import Check, Target
 from orchestrator.names import Kind
+from orchestrator.structs import Frozen
 
 if TYPE_CHECKING:
     from orchestrator.engine.program import StepProgram
@@ -29,7 +28,7 @@ PREFERRED: Final = "preferred"
 ON_SUPPRESSED: Final[dict[str, moves.Move]] = {"continue": moves.NEXT, "exit": moves.Leave("suppressed")}
 
 
-class SendSettings(Struct, frozen=True):
+class SendSettings(Frozen, frozen=True):
     """`channels` has one name, the word `preferred`, or several names of which the first allowed one is taken."""
 
     channels: tuple[str, ...]
@@ -46,7 +45,7 @@ class SendSettings(Struct, frozen=True):
     urgent: bool = False
 
 
-class SendPlan(Struct, frozen=True):
+class SendPlan(Frozen, frozen=True):
     """What of a command is known before it is sent. `channel` is "" where it is chosen at the step, among `channels`."""
 
     channel: str

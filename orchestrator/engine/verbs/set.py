@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
-
 from orchestrator.engine.moves import NEXT, Move
 from orchestrator.engine.values import storable
 from orchestrator.engine.verbs.verb import Verb, compiled
@@ -17,6 +15,7 @@ from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Fields
 from orchestrator.language.verb import Check
 from orchestrator.names import Kind
+from orchestrator.structs import Frozen
 
 if TYPE_CHECKING:
     from orchestrator.engine.program import StepProgram
@@ -26,14 +25,14 @@ JOURNEY: Final = "journey."
 PROFILE: Final = "profile."
 
 
-class SetSettings(Struct, frozen=True):
+class SetSettings(Frozen, frozen=True):
     """Names without their prefix, in written order."""
 
     journey: Mapping[str, Expr]
     profile: Mapping[str, Expr]
 
 
-class SetPlan(Struct, frozen=True):
+class SetPlan(Frozen, frozen=True):
     """The same, compiled."""
 
     journey: tuple[tuple[str, Expression], ...]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from msgspec import Struct
-
 from orchestrator.engine.moves import NEXT, Go, Move
 from orchestrator.engine.verbs.verb import Verb, compiled
 from orchestrator.language import codes
@@ -14,6 +12,7 @@ from orchestrator.language.model import Expr, Place, Step
 from orchestrator.language.reader import Fields
 from orchestrator.language.verb import Check, Target
 from orchestrator.names import Kind
+from orchestrator.structs import Frozen
 
 if TYPE_CHECKING:
     from orchestrator.engine.program import StepProgram
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 CONTINUE: Final = "continue"
 
 
-class SplitBranch(Struct, frozen=True):
+class SplitBranch(Frozen, frozen=True):
     """A way and its condition."""
 
     when: Expr
@@ -30,7 +29,7 @@ class SplitBranch(Struct, frozen=True):
     place: Place
 
 
-class SplitSettings(Struct, frozen=True):
+class SplitSettings(Frozen, frozen=True):
     """The ways in written order; `otherwise` is a state or `continue`."""
 
     branches: tuple[SplitBranch, ...]
@@ -38,7 +37,7 @@ class SplitSettings(Struct, frozen=True):
     otherwise_place: Place
 
 
-class SplitPlan(Struct, frozen=True):
+class SplitPlan(Frozen, frozen=True):
     """The ways as name, condition, move; the last resort's name and move."""
 
     ways: tuple[tuple[Expression, str, Move], ...]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
-
 from orchestrator.engine import identity
 from orchestrator.engine.moves import NEXT, Move
 from orchestrator.engine.turn import Start as Asked
@@ -16,13 +14,14 @@ from orchestrator.language.expressions import Expression
 from orchestrator.language.model import Expr, Place, Step
 from orchestrator.language.reader import Fields
 from orchestrator.language.verb import Check, Started
+from orchestrator.structs import Frozen
 
 if TYPE_CHECKING:
     from orchestrator.engine.program import StepProgram
     from orchestrator.engine.walk import Walk
 
 
-class StartSettings(Struct, frozen=True):
+class StartSettings(Frozen, frozen=True):
     """Which journey, and the context it begins with."""
 
     journey: str
@@ -30,7 +29,7 @@ class StartSettings(Struct, frozen=True):
     data: tuple[tuple[str, Expr], ...] = ()
 
 
-class StartPlan(Struct, frozen=True):
+class StartPlan(Frozen, frozen=True):
     """The same, compiled."""
 
     journey: str
