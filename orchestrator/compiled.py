@@ -22,7 +22,7 @@ MODULES: Final = (
     *(f"engine/{name}.py" for name in (
         "answers", "arbitration", "caps", "consent", "customer", "customer_clock", "dedupe", "engine", "entries", "goals",
         "handle", "held", "holdout", "identity", "local_time", "memory", "outgoing", "pausing", "program", "quiet",
-        "send_rules", "suppress", "timers", "turn", "values", "walk",
+        "send_rules", "storing", "suppress", "timers", "turn", "values", "walk",
     )),
     *(f"engine/verbs/{name}.py" for name in (
         "alert", "call", "delay", "end", "go", "hold_until", "randomize", "send", "set", "split", "start", "verb",

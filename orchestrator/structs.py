@@ -22,7 +22,8 @@ def resolved(struct: type[S]) -> type[S]:
 class Frozen(Struct, frozen=True):
     """Base of the Structs that do not change in modules that are compiled (`orchestrator.compiled`).
 
-    mypyc drops the keywords of a class; a Struct has those of its bases as well. The keyword is said again for mypy.
+    mypyc drops the keywords of a class; a Struct has those of its bases as well. The keyword is said again for mypy. Of the
+    fields' types it keeps little: what is read by its type (`decode(..., type=X)`) stays in a module that is not compiled.
     """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator import compiled
-from tests.house.tree import PACKAGE, ROOT
+from tests.house.tree import PACKAGE, ROOT, files, parsed
+from tests.test_structs import read_structs
 
 COMPILE = ROOT / "deploy" / "compile.py"
 USED = "from orchestrator import compiled; from orchestrator.engine import walk; print(compiled.is_used(), walk.__file__)"
@@ -108,6 +110,17 @@ def test_the_tests_that_replace_parts_of_it_pass_on_its_sources() -> None:
     last = python(*arguments, **{compiled.VARIABLE: "1", "PYTEST_ADDOPTS": ""}).strip().splitlines()[-1]
     assert int(last.split(" passed")[0]) >= 15
     assert "skipped" not in last
+
+
+def test_no_struct_of_it_is_read_by_its_type() -> None:
+    """mypyc keeps of `list[Instance]` that it is a list, and nothing of `Move | None`; so a decoder would take anything."""
+    defined = {
+        each.name for path in compiled.MODULES for each in ast.walk(parsed(PACKAGE / path)) if isinstance(each, ast.ClassDef)
+    }
+    read = {name for path in files(PACKAGE, ".py") for name in read_structs(parsed(path))}
+    assert "Refusal" in defined
+    assert "JournalRecord" in read
+    assert not defined & read
 
 
 def copied(folder: Path, leave_out: Sequence[str] = ()) -> Path:

@@ -30,7 +30,7 @@ for each in threads: each.join()
 """
 
 
-def _read_structs(tree: ast.AST) -> Iterator[str]:
+def read_structs(tree: ast.AST) -> Iterator[str]:
     """Give the names of the classes that calls of `decode(..., type=X)` and `convert(..., X)` read."""
     for call in ast.walk(tree):
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
@@ -43,7 +43,7 @@ def _read_structs(tree: ast.AST) -> Iterator[str]:
 
 def test_each_struct_that_is_read_by_its_type_is_resolved_when_it_is_defined() -> None:
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")}
-    read = {name for tree in trees.values() for name in _read_structs(tree)}
+    read = {name for tree in trees.values() for name in read_structs(tree)}
     classes = [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     structs = read & {each.name for each in classes}
     assert {"JournalRecord", "_Meta", "Checkpoint", "Revision"} <= structs, "the search finds what is known to be read"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from orchestrator.engine.document import Document, decode, encode, with_seen
+from orchestrator.engine.document import Document
+from orchestrator.engine.storing import decode, encode, with_seen
 
 
 class Customer:

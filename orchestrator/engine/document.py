@@ -1,15 +1,13 @@
-"""One customer's document: all that the engine knows of a customer, and its form in the store.
+"""One customer's document: all that the engine knows of a customer. `engine.storing` has its form in the store.
 
-Stored: 1 byte format, 8 bytes big-endian `next_due` (ms UTC), then the msgpack of `Document` as nested arrays. The fixed head
-lets the timer calendar be checked and rebuilt without decoding. A field is only ever added at the end of a Struct, with a
-default, so that older documents decode; anything else needs a new format byte.
+A field is only ever added at the end of a Struct, with a default, so that older documents decode; anything else needs a new
+format byte.
 
 The Structs here, and those of records and handlings, are trees: the collector need not look for cycles in them (`gc=False`).
 """
 
 from __future__ import annotations
 
-import struct
 from typing import Any, Final
 
 import msgspec
@@ -17,10 +15,7 @@ from msgspec import Raw, Struct, field
 
 from orchestrator.engine.contact import Contact
 
-FORMAT: Final = 1
 NEVER: Final = (1 << 63) - 1  # next_due of a customer who waits for nothing
-HEAD: Final = struct.Struct(">BQ")
-_DUE: Final = struct.Struct(">Q")
 
 
 class Instance(Struct, array_like=True, gc=False):
@@ -175,83 +170,10 @@ class Document(Struct, array_like=True, gc=False):
         for name in self.__struct_fields__:
             setattr(self, name, getattr(fresh, name))
 
-    def earliest(self) -> int:
-        """Give the earliest instant at which an instance or a held send is due, NEVER where none is."""
-        earliest = NEVER
-        for instance in self.instances:
-            if instance.stopped:
-                continue
-            if 0 != instance.due < earliest:
-                earliest = instance.due
-            if 0 != instance.expires < earliest:
-                earliest = instance.expires
-        if self.contact is not None:
-            for held in self.contact.held:
-                earliest = min(earliest, held.look_at)
-        return earliest
 
-
-_encode = msgspec.msgpack.Encoder().encode
-# How msgpack writes the beginning of a document: an array of so many fields, the first of them bytes of a size.
-_ARRAY: Final = 0x90 | len(Document.__struct_fields__)
-_SEEN_AT: Final = HEAD.size + 1
-_BIN_8: Final = 0xC4
-_BIN_16: Final = 0xC5
-_decode = msgspec.msgpack.Decoder(Document).decode
 _decode_contact = msgspec.msgpack.Decoder(Contact | None).decode
 
 
 def marker_name(journey: str, key: str) -> str:
     """Give the name of the marker of a journey and key."""
     return f"{journey}\x1f{key}" if key else journey
-
-
-def encode(document: Document) -> bytes | None:
-    """Give the stored form, None for an empty document."""
-    if not document.instances and document.is_empty:
-        return None
-    return HEAD.pack(FORMAT, document.earliest()) + _encode(document)
-
-
-def with_seen(stored: bytes, seen: bytes) -> bytes | None:
-    """Give a stored document with another `seen`, which stands first in it, and nothing else touched; None where it is no such.
-
-    That takes a fifth of encoding it all. None for a document of an older form, and for a memory of 64 KiB or more.
-    """
-    if stored[HEAD.size] != _ARRAY or len(seen) >= 1 << 16:
-        return None
-    kind = stored[_SEEN_AT]
-    if kind == _BIN_8:
-        start, size = _SEEN_AT + 2, stored[_SEEN_AT + 1]
-    elif kind == _BIN_16:
-        start, size = _SEEN_AT + 3, int.from_bytes(stored[_SEEN_AT + 1 : _SEEN_AT + 3], "big")
-    else:
-        return None
-    if size == len(seen):  # a full memory's size stays
-        return stored[:start] + seen + stored[start + size :]
-    return stored[:_SEEN_AT] + _encode(seen) + stored[start + size :]
-
-
-def decode(stored: bytes | None) -> Document:
-    """Read a stored document; None gives an empty one. Raises ValueError for a format this version does not know."""
-    if stored is None:
-        return Document()
-    if stored[0] != FORMAT:
-        raise ValueError(f"document format {stored[0]} is not {FORMAT}: written by a newer version")
-    return _decode(stored[HEAD.size :])
-
-
-def next_due(stored: bytes | None) -> int:
-    """Give the earliest deadline of a stored document in ms UTC, NEVER where there is none, without decoding it."""
-    due: int = NEVER if stored is None else _DUE.unpack_from(stored, 1)[0]
-    return due
-
-
-def due_bytes(stored: bytes) -> bytes:
-    """Give the same as it stands there, 8 bytes big-endian, which sort like the number."""
-    return stored[1 : HEAD.size]
-
-
-def without_timers(stored: bytes) -> bytes:
-    """Give the same stored document with `next_due` NEVER: for one that cannot be read, so that its timers stop."""
-    return HEAD.pack(stored[0], NEVER) + stored[HEAD.size :]

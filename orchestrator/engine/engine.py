@@ -11,11 +11,12 @@ from msgspec.structs import replace
 
 from orchestrator.engine import freezing, handle, held, merging, redrive, succession, timers
 from orchestrator.engine.customer import Customer
-from orchestrator.engine.document import NEVER, due_bytes, next_due, without_timers
+from orchestrator.engine.document import NEVER
 from orchestrator.engine.handling import Handling, Incident
 from orchestrator.engine.identity import uuid_text
 from orchestrator.engine.program import Program
 from orchestrator.engine.record import Record
+from orchestrator.engine.storing import due_bytes, next_due, without_timers
 from orchestrator.engine.turn import Turn
 from orchestrator.engine.vicinity import ALONE, NOTE_TIMERS, Vicinity, is_note, kind_of
 from orchestrator.language.model import Topology

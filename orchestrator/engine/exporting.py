@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.engine.document import encode
 from orchestrator.engine.handling import Decision, Export
 from orchestrator.engine.portrait import portrait
+from orchestrator.engine.storing import encode
 from orchestrator.names import Kind
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from orchestrator.engine.document import FORMAT, HEAD
+from orchestrator.engine.storing import FORMAT, HEAD
 
 if TYPE_CHECKING:
     from orchestrator.engine.customer import Customer

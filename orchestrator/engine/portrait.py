@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from orchestrator.engine.contact import Contact, Held, Sent
 from orchestrator.engine.dedupe import ENTRY
-from orchestrator.engine.document import NEVER, Consent, Document, Instance, decode, next_due
+from orchestrator.engine.document import NEVER, Consent, Document, Instance
 from orchestrator.engine.identity import uuid_text
+from orchestrator.engine.storing import decode, next_due
 
 MASK: Final = "***"
 _LAST: Final = 253_402_300_799_000  # the last instant that a calendar has

@@ -14,7 +14,8 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from msgspec import Struct
 
 from orchestrator import kafka
-from orchestrator.engine.document import Document, decode
+from orchestrator.engine.document import Document
+from orchestrator.engine.storing import decode
 from orchestrator.engine.vicinity import NOTE
 from orchestrator.errors import TopicMismatch, Unreachable
 from orchestrator.language.model import Streams

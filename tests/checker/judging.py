@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct, structs
 
-from orchestrator.engine.document import decode, encode
+from orchestrator.engine.storing import decode, encode
 from orchestrator.wire.gate import Message
 from orchestrator.wire.incidents import deadly_record, is_of_breaker
 from tests.checker.chain import Cycle, check_coverage, read_chain

@@ -16,7 +16,8 @@ import msgspec
 from msgspec import Struct
 from rocksdict import AccessType, Options, Rdict
 
-from orchestrator.engine.document import NEVER, next_due
+from orchestrator.engine.document import NEVER
+from orchestrator.engine.storing import next_due
 from orchestrator.wire.gate import Message
 from tests.checker.chain import Cycle
 from tests.checker.evidence import Log

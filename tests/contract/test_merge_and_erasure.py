@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from orchestrator.engine.document import decode
+from orchestrator.engine.storing import decode
 from orchestrator.operate.demo.events import EventLine
 from tests.contract.conftest import MakeStage
 from tests.contract.exactly_once import assert_exactly_once

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.engine.document import decode, encode
+from orchestrator.engine.storing import decode, encode
 from orchestrator.operate.demo.events import EventLine
 from tests.checker import Demands
 from tests.contract.conftest import MakeStage

@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from orchestrator.engine.document import decode, encode, next_due
 from orchestrator.engine.engine import NEVER, Engine
 from orchestrator.engine.handling import Action, Handling
 from orchestrator.engine.record import Record
+from orchestrator.engine.storing import decode, earliest, encode, next_due
 from orchestrator.simulate import Simulation
 from tests.engine.auditor import Auditor
 from tests.engine.workspace import DAY, HOUR, JOURNEYS, NOWHERE, POLICY
@@ -106,7 +106,7 @@ class History(RuleBasedStateMachine):
         for customer in self.simulation.customers.values():
             document = decode(customer.stored)
             assert encode(document) == customer.stored
-            assert next_due(customer.stored) == document.earliest()
+            assert next_due(customer.stored) == earliest(document)
             assert len({each.journey for each in document.instances if each.journey in GROUP}) <= 1
 
     def teardown(self) -> None:

@@ -9,21 +9,10 @@ from hypothesis import strategies as st
 
 from orchestrator.engine import dedupe
 from orchestrator.engine.contact import LATE_MS, Contact
-from orchestrator.engine.document import (
-    FORMAT,
-    HEAD,
-    NEVER,
-    Consent,
-    Document,
-    Instance,
-    Marker,
-    decode,
-    encode,
-    next_due,
-    with_seen,
-)
+from orchestrator.engine.document import NEVER, Consent, Document, Instance, Marker
 from orchestrator.engine.engine import Customer, Engine
 from orchestrator.engine.identity import event_hash
+from orchestrator.engine.storing import FORMAT, HEAD, decode, encode, next_due, with_seen
 from orchestrator.language.model import EventDedupe
 from tests.engine.world import POLICY, START, World, offset_ms, topology
 

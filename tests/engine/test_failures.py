@@ -9,9 +9,9 @@ import pytest
 from msgspec.msgpack import encode
 from msgspec.structs import replace
 
-from orchestrator.engine.document import HEAD, decode
 from orchestrator.engine.engine import NEVER, Customer, Engine, next_due
 from orchestrator.engine.record import Record
+from orchestrator.engine.storing import HEAD, decode
 from orchestrator.engine.verbs import TABLE
 from tests.engine.world import START, World, offset_ms, topology
 

@@ -7,8 +7,9 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestrator.engine.document import Document, Merged, decode, encode
+from orchestrator.engine.document import Document, Merged
 from orchestrator.engine.handling import Handling
+from orchestrator.engine.storing import decode, encode
 from tests.engine.sending import policy
 from tests.engine.test_merging import NIGHT
 from tests.engine.world import START, World

@@ -6,10 +6,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.engine.document import decode, encode, next_due
 from orchestrator.engine.engine import NEVER, Customer, Engine
 from orchestrator.engine.handling import Action, Handling
 from orchestrator.engine.record import Record
+from orchestrator.engine.storing import decode, encode, next_due
 from orchestrator.simulate import Simulation
 from tests.engine.world import START, offset_ms, topology
 

@@ -9,6 +9,7 @@ import pytest
 
 from orchestrator.engine import timers
 from orchestrator.engine.document import NEVER
+from orchestrator.engine.storing import earliest
 from tests.engine.sending import emitted, mail, policy, told
 from tests.engine.world import AGAIN, START, World, journey_of, offset_ms
 
@@ -59,7 +60,7 @@ def test_a12_the_instance_goes_on_while_its_send_is_held_and_a13_its_regular_end
     w.until("3d")
     assert emitted(w) == [("j", offset_ms("32h"))]
     assert w.document().contact.held == []  # type: ignore[union-attr]
-    assert w.document().earliest() == NEVER
+    assert earliest(w.document()) == NEVER
 
 
 def test_a66_only_urgent_passes_and_urgency_does_not() -> None:
@@ -323,5 +324,5 @@ def test_a5_a_release_that_fails_is_an_incident_and_is_not_tried_for_ever(monkey
     monkeypatch.setattr(timers.held, "release", lambda turn: 1 / 0)
     w.until("2d")
     assert [incident.reason for incident in w.incidents] == ["handler_error"]
-    assert w.document().earliest() == NEVER
+    assert earliest(w.document()) == NEVER
     assert len(w.document().contact.held) == 1  # type: ignore[union-attr]

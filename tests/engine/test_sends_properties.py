@@ -8,10 +8,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.engine.document import decode, encode, next_due
 from orchestrator.engine.engine import NEVER, Customer, Engine
 from orchestrator.engine.handling import Handling
 from orchestrator.engine.record import Record
+from orchestrator.engine.storing import decode, earliest, encode, next_due
 from tests.engine.sending import mail, policy
 from tests.engine.world import START, topology
 
@@ -91,7 +91,7 @@ def run(history: History, *, restart: bool = False, check: Check | None = None) 
             check(handlings, number)
         out += handlings
         assert encode(decode(customer.stored)) == customer.stored
-        assert next_due(customer.stored) == decode(customer.stored).earliest()
+        assert next_due(customer.stored) == earliest(decode(customer.stored))
     handlings = ENGINE.fire(customer, NEVER)
     if check is not None:
         check(handlings, len(history))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from orchestrator.engine.document import encode
+from orchestrator.engine.storing import encode
 from tests.engine.world import World, journey_of, offset_ms
 
 DAY = offset_ms("1d")

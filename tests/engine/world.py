@@ -7,10 +7,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.engine.document import Document, decode
+from orchestrator.engine.document import Document
 from orchestrator.engine.engine import Customer, Engine
 from orchestrator.engine.handling import Action, Decision, Handling, Incident
 from orchestrator.engine.record import Record
+from orchestrator.engine.storing import decode
 from orchestrator.engine.verbs import TABLE
 from orchestrator.language.durations import parse_duration
 from orchestrator.language.loading import Source, SourceKind, load

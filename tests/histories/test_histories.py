@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.engine.document import Document, decode
+from orchestrator.engine.document import Document
 from orchestrator.engine.engine import EARLIER_SEMANTICS, SEMANTICS
+from orchestrator.engine.storing import decode
 from tests.histories.recording import FOLDER, run
 
 HISTORIES = sorted(FOLDER.glob("*.json"))

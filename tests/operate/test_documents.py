@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from orchestrator import kafka as clients
-from orchestrator.engine.document import Document, Merged, encode
+from orchestrator.engine.document import Document, Merged
+from orchestrator.engine.storing import encode
 from orchestrator.language.model import Streams
 from orchestrator.operate import documents
 from orchestrator.wire.partitioning import partition_for

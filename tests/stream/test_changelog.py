@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.engine.document import FORMAT as DOCUMENT_FORMAT
-from orchestrator.engine.document import HEAD
+from orchestrator.engine.storing import FORMAT as DOCUMENT_FORMAT
+from orchestrator.engine.storing import HEAD
 from orchestrator.errors import Unreachable
 from orchestrator.observe import metrics
 from orchestrator.stream import changelog

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from confluent_kafka import Message
 
-from orchestrator.engine.document import decode
 from orchestrator.engine.engine import NEVER, next_due
+from orchestrator.engine.storing import decode
 from orchestrator.stream.commit import Produce
 from orchestrator.stream.partition import Partition
 from orchestrator.stream.store import Position

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.engine.document import HEAD, NEVER
+from orchestrator.engine.document import NEVER
+from orchestrator.engine.storing import HEAD
 from orchestrator.errors import StoreDamaged, StoreUnusable
 from orchestrator.stream import store as store_module
 from orchestrator.stream.store import FORMAT, Identity, PartitionStore, Position, move_aside

@@ -8,10 +8,10 @@ import pytest
 
 from orchestrator.engine import handle, vicinity
 from orchestrator.engine.customer import Customer
-from orchestrator.engine.document import HEAD
 from orchestrator.engine.engine import NEVER
 from orchestrator.engine.handling import Handling
 from orchestrator.engine.program import Program
+from orchestrator.engine.storing import HEAD
 from orchestrator.engine.turn import Turn
 from orchestrator.engine.vicinity import NOTE, Vicinity
 from orchestrator.stream import partition as partition_module
