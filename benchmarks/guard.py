@@ -5,15 +5,14 @@ python -m benchmarks.guard --write    records what is measured as the baseline, 
 
 A ratio of two pieces of work that take turns on the same records differs little from machine to machine and from hour to hour.
 They take turns cycle by cycle, and of each cycle the best of some rounds counts, since other work on the machine can only make it
-dearer. The ratio does differ between versions of Python, so that a baseline is of one. Instructions would be steadier still, but
-virtual machines seldom count them.
+dearer. The ratio does differ between versions of Python, and where the fold is compiled, so that each has a baseline.
+Instructions would be steadier still, but virtual machines seldom count them.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
-import platform
 import sys
 import tempfile
 from collections.abc import Iterable
@@ -26,6 +25,7 @@ from confluent_kafka import Message
 
 from benchmarks import fold
 from benchmarks.w1.workload import HERE, SCHEMAS
+from orchestrator import compiled
 from orchestrator.language.model import Topology
 from orchestrator.workspace import Workspace
 
@@ -49,13 +49,6 @@ class Measured(msgspec.Struct, frozen=True):
     def ratio(self) -> float:
         """How many times the raw loop's CPU the fold takes."""
         return self.fold_us / self.raw_loop_us
-
-
-class Baseline(msgspec.Struct, frozen=True):
-    """What was recorded, and on which version of Python."""
-
-    python: str
-    ratio: float
 
 
 def measure(records: int = _RECORDS, rounds: int = _ROUNDS) -> Measured:
@@ -86,14 +79,14 @@ def _round(topology: Topology, messages: list[list[Message]]) -> tuple[list[floa
     return spent
 
 
-def recorded() -> Baseline:
-    """Give the baseline."""
-    return msgspec.json.decode(BASELINE.read_bytes(), type=Baseline)
+def recorded() -> dict[str, float]:
+    """Give the recorded ratios, by `kind`."""
+    return msgspec.json.decode(BASELINE.read_bytes(), type=dict[str, float])
 
 
-def python() -> str:
-    """Give this Python's minor version, such as 3.11."""
-    return ".".join(platform.python_version_tuple()[:2])
+def kind() -> str:
+    """Tell what is measured: this Python's minor version, and whether the fold is compiled."""
+    return f"Python {sys.version_info[0]}.{sys.version_info[1]}, {'compiled' if compiled.is_used() else 'interpreted'}"
 
 
 def loss(measured: Measured, baseline: float) -> str:
@@ -114,16 +107,16 @@ def main() -> int:
     write, measured = parser.parse_args().write, measure()
     print(f"fold {measured.fold_us:.2f} us, raw loop {measured.raw_loop_us:.2f} us of CPU an event: ratio {measured.ratio:.2f}")
     if write:
-        BASELINE.write_bytes(msgspec.json.format(msgspec.json.encode(Baseline(python(), round(measured.ratio, 2)))) + b"\n")
+        BASELINE.write_bytes(msgspec.json.format(msgspec.json.encode(recorded() | {kind(): round(measured.ratio, 2)})) + b"\n")
         return 0
-    baseline = recorded()
-    if baseline.python != python():
-        print(f"the baseline is of Python {baseline.python}, this is {python()}: not compared", file=sys.stderr)
+    baseline = recorded().get(kind())
+    if baseline is None:
+        print(f"there is no baseline of {kind()}: not compared", file=sys.stderr)
         return 0
-    print(f"baseline {baseline.ratio:.2f}: {measured.ratio / baseline.ratio:.2f} of it")
-    if measured.ratio < baseline.ratio * GAIN:
+    print(f"baseline {baseline:.2f}: {measured.ratio / baseline:.2f} of it")
+    if measured.ratio < baseline * GAIN:
         print(f"  next: the fold has become faster, keep it so: {_RENEW}")
-    if told := loss(measured, baseline.ratio):
+    if told := loss(measured, baseline):
         print(told, file=sys.stderr)
         return 1
     return 0
