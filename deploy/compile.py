@@ -2,8 +2,8 @@
 
     python deploy/compile.py [--optional]
 
-Takes about a minute; nothing where it is done already. Without a C compiler and Python's headers it says so and exits with 1,
-with --optional with 0: everything works without, and takes more of a processor.
+Takes a minute or two; nothing where it is done already. Where it cannot be done, for want of a C compiler or Python's headers
+perhaps, it says so and exits with 1, with --optional with 0: everything works without, and takes more of a processor.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ os.environ["ORCHESTRATOR_INTERPRETED"] = "1"  # what is there may be of other so
 from orchestrator import compiled  # noqa: E402
 
 BUILD = "build/compiled"
+SLOWER = "the engine runs interpreted, the same but slower"
 
 
 def missing() -> str:
@@ -56,26 +57,34 @@ def build() -> None:
     command.run()
 
 
+def compile_quietly() -> bool:
+    """Compile in a process of its own, whose output is shown where it fails. Tells whether it went well."""
+    print("compile: the modules that an event goes through, to C; a minute or two", flush=True)
+    done = subprocess.run([sys.executable, __file__, "--build"], capture_output=True, text=True, check=False)
+    if done.returncode == 0:
+        return True
+    print(f"{done.stdout}{done.stderr}\ncompile: failed, see above; {SLOWER}", file=sys.stderr)
+    return False
+
+
 def main(arguments: list[str]) -> int:
     """Compile unless it is done. Gives the exit status."""
     os.chdir(HERE)
-    if compiled.library().exists():
-        return 0
-    if lacks := missing():
-        print(f"compile: {lacks} is missing; the engine runs interpreted, the same but slower", file=sys.stderr)
-        print("  next: install it (Debian: gcc python3-dev), then `make compile`", file=sys.stderr)
-        return 0 if "--optional" in arguments else 1
     if "--build" in arguments:
         build()
         return 0
-    print("compile: the modules that an event goes through, to C; about a minute")
-    done = subprocess.run([sys.executable, __file__, "--build"], capture_output=True, text=True, check=False)
-    if done.returncode or not compiled.library().exists():
-        print(done.stdout + done.stderr, file=sys.stderr)
-        print("compile: failed, see above; the engine runs interpreted, the same but slower", file=sys.stderr)
-        return 1
-    return 0
+    if compiled.library().exists():
+        return 0
+    if lacks := missing():
+        print(f"compile: {lacks} is missing; {SLOWER}", file=sys.stderr)
+        print("  next: install it (Debian: gcc python3-dev), then `make compile`", file=sys.stderr)
+    elif compile_quietly():
+        return 0
+    return 0 if "--optional" in arguments else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

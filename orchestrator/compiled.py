@@ -77,6 +77,7 @@ def _read_sources() -> None:
     sys.path_importer_cache.pop(root, None)
 
 
-_is_used: Final = not os.environ.get(VARIABLE) and next(left_behind(), None) is not None and library().exists()
-if not _is_used:
+_found: Final = len([*left_behind()])
+_is_used: Final = _found == len(MODULES) + 1 and not os.environ.get(VARIABLE) and library().exists()
+if _found and not _is_used:
     _read_sources()

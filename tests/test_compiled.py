@@ -15,6 +15,7 @@ import pytest
 
 from orchestrator import compiled
 from tests.house.tree import PACKAGE, ROOT, files, parsed
+from tests.report import REQUIRE_KAFKA
 from tests.test_structs import read_structs
 
 COMPILE = ROOT / "deploy" / "compile.py"
@@ -62,6 +63,8 @@ for path in compiled.MODULES:
 print(json.dumps(found))
 """
 
+FROM_SOURCES, NO_KAFKA = {compiled.VARIABLE: "1"}, {REQUIRE_KAFKA: "0"}
+
 needs_compiled = pytest.mark.skipif(not compiled.is_used(), reason="nothing is compiled here: `make compile` does it")
 
 
@@ -75,7 +78,7 @@ def python(*arguments: str | Path, cwd: Path = ROOT, **environment: str) -> str:
 
 
 def both_ways(program: str) -> tuple[str, str]:
-    return python("-c", program), python("-c", program, **{compiled.VARIABLE: "1"})
+    return python("-c", program), python("-c", program, **FROM_SOURCES)
 
 
 @needs_compiled
@@ -95,19 +98,11 @@ def test_its_structs_are_those_of_its_sources() -> None:
 @needs_compiled
 @pytest.mark.slow
 def test_the_tests_that_replace_parts_of_it_pass_on_its_sources() -> None:
-    arguments = (
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-m",
-        "interpreted",
-        "tests/engine",
-        "tests/wire",
-        "tests/stream",
+    rooms = [ROOT / "tests" / room for room in ("engine", "stream", "wire")]
+    told = python(
+        "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "interpreted", *rooms, **FROM_SOURCES, **{REQUIRE_KAFKA: "0"}
     )
-    last = python(*arguments, **{compiled.VARIABLE: "1", "PYTEST_ADDOPTS": ""}).strip().splitlines()[-1]
+    last = told.strip().splitlines()[-1]
     assert int(last.split(" passed")[0]) >= 15
     assert "skipped" not in last
 
@@ -141,7 +136,7 @@ def test_it_is_not_used_once_a_source_has_changed(tmp_path: Path) -> None:
 
 @needs_compiled
 def test_the_sources_are_used_where_that_is_asked_for() -> None:
-    told = python("-c", USED, **{compiled.VARIABLE: "1"}).split()
+    told = python("-c", USED, **FROM_SOURCES).split()
     assert told == ["False", str(PACKAGE / "engine/walk.py")]
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import compiled
 from orchestrator.engine.storing import decode, encode
 from orchestrator.operate.demo.events import EventLine
 from tests.checker import Demands
@@ -18,7 +19,7 @@ from tests.contract.stage import Stage, WorkerProcess
 from tests.contract.test_versions import FIRST, POLICY, SECOND
 
 PARTITIONS = 4
-OF_OLDER = {"PYTHONPATH": str(Path(__file__).with_name("older")), "OLDER_RELEASE": "1"}
+OF_OLDER = {"PYTHONPATH": str(Path(__file__).with_name("older")), "OLDER_RELEASE": "1", compiled.VARIABLE: "1"}
 
 
 class Traffic:

@@ -17,6 +17,7 @@ from orchestrator.errors import StoreDamaged
 from orchestrator.observe import tally
 from orchestrator.stream import worker as worker_module
 from orchestrator.stream.commit import Produce
+from orchestrator.stream.partition import Partition
 from tests.stream.bench import DAY, EVENTS, NUMBER, START, STREAMS, Bench, as_documents_go, block, purchase, raw, to
 from tests.stream.rig import Lossy, Rig
 
@@ -174,16 +175,26 @@ def test_i3_where_a_commit_does_not_land_the_records_on_top_of_it_are_read_again
     assert _entries() == before + 4, "each purchase begins anew, and is counted once"
 
 
+class _Spoiled:
+    """A partition whose store is found damaged as it handles a block. A compiled one takes no other method."""
+
+    def __init__(self, partition: Partition) -> None:
+        self._partition = partition
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._partition, name)
+
+    def handle(self, *_: Any) -> Any:
+        raise StoreDamaged("spoiled", where="here")
+
+
 def test_i3_a_damaged_store_is_closed_only_when_the_commit_under_way_is_over(rig: Rig) -> None:
     opened: list[set[TP]] = []
     rig.worker.open_partitions = opened.append  # type: ignore[method-assign]
     rig.app.consumer.assignment = lambda: {TP("t", NUMBER)}
 
     def damage() -> None:
-        def fail(*_: Any) -> Any:
-            raise StoreDamaged("spoiled", where="here")
-
-        rig.partitions[0].handle = fail  # type: ignore[method-assign]
+        rig.partitions[0] = _Spoiled(rig.partitions[0])  # type: ignore[assignment]
         _put(rig, 2)
         rig.worker._wake.set()
 

@@ -29,10 +29,10 @@ def _shorter(fields: list[Any], known: int) -> list[Any]:
 def _write_older_documents() -> None:
     import msgspec
 
-    from orchestrator.engine import document
+    from orchestrator.engine import storing
 
-    written = document._encode
-    document._encode = lambda made: msgspec.msgpack.encode(older(msgspec.msgpack.decode(written(made))))
+    written = storing._encode
+    storing._encode = lambda made: msgspec.msgpack.encode(older(msgspec.msgpack.decode(written(made))))
 
 
 if "OLDER_RELEASE" in os.environ:
