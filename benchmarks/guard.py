@@ -24,8 +24,8 @@ import msgspec
 from confluent_kafka import Message
 
 from benchmarks import fold
+from benchmarks.machine import engine
 from benchmarks.w1.workload import HERE, SCHEMAS
-from orchestrator import compiled
 from orchestrator.language.model import Topology
 from orchestrator.workspace import Workspace
 
@@ -86,7 +86,7 @@ def recorded() -> dict[str, float]:
 
 def kind() -> str:
     """Tell what is measured: this Python's minor version, and whether the fold is compiled."""
-    return f"Python {sys.version_info[0]}.{sys.version_info[1]}, {'compiled' if compiled.is_used() else 'interpreted'}"
+    return f"Python {sys.version_info[0]}.{sys.version_info[1]}, {engine()}"
 
 
 def loss(measured: Measured, baseline: float) -> str:

@@ -38,8 +38,13 @@ def machine() -> Machine:
         processor=_of(Path("/proc/cpuinfo"), "model name") or platform.machine(),
         memory_gb=round(int((_of(Path("/proc/meminfo"), "MemTotal") or "0 kB").split()[0]) / 1e6, 1),
         system=f"{platform.system()} {platform.release()}", python=platform.python_version(), java=_java(),
-        load_before=round(os.getloadavg()[0], 2), engine="compiled" if compiled.is_used() else "interpreted",
+        load_before=round(os.getloadavg()[0], 2), engine=engine(),
     )  # fmt: skip
+
+
+def engine() -> str:
+    """Tell how it runs here."""
+    return "compiled" if compiled.is_used() else "interpreted"
 
 
 def ended(facts: Machine) -> Machine:

@@ -17,7 +17,6 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(HERE))
-os.environ["ORCHESTRATOR_INTERPRETED"] = "1"  # what is there may be of other sources
 
 from orchestrator import compiled  # noqa: E402
 
@@ -73,7 +72,7 @@ def main(arguments: list[str]) -> int:
     if "--build" in arguments:
         build()
         return 0
-    if compiled.library().exists():
+    if compiled.is_done():
         return 0
     if lacks := missing():
         print(f"compile: {lacks} is missing; {SLOWER}", file=sys.stderr)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from hashlib import sha256
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, FileFinder, SourceFileLoader
 from pathlib import Path
@@ -35,20 +34,20 @@ MODULES: Final = (
 _READ: Final = (".", "engine", "engine/verbs", "language", "observe", "stream", "wire")
 
 
-def library() -> Path:
-    """Give where the library is that was compiled from just these sources, by this version of Python."""
-    return ROOT / f"{library_name()}{EXTENSION_SUFFIXES[0]}"
-
-
 def library_name() -> str:
-    """Give its name; the modules that were compiled into it are found by their own."""
+    """Give the name of what is compiled from just these sources; the modules in it are found by their own."""
     return f"native_{_digest()}__mypyc"
 
 
-def left_behind() -> Iterator[Path]:
-    """Give all files that some compilation has put beside the sources."""
-    for folder in _READ:
-        yield from (ROOT / folder).glob(f"*{EXTENSION_SUFFIXES[0]}")
+def left_behind() -> list[Path]:
+    """Give all files that some compilation by this version of Python has put beside the sources."""
+    return _files(EXTENSION_SUFFIXES[0])
+
+
+def is_done() -> bool:
+    """Tell whether just these sources are compiled, all of them."""
+    found = left_behind()
+    return len(found) == len(MODULES) + 1 and ROOT / f"{library_name()}{EXTENSION_SUFFIXES[0]}" in found
 
 
 def is_used() -> bool:
@@ -58,10 +57,13 @@ def is_used() -> bool:
 
 def _digest() -> str:
     digest = sha256("\n".join(MODULES).encode())
-    for folder in _READ:
-        for path in sorted((ROOT / folder).glob("*.py")):
-            digest.update(path.read_bytes())
+    for path in _files(".py"):
+        digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _files(ending: str) -> list[Path]:
+    return [path for folder in _READ for path in sorted((ROOT / folder).glob(f"*{ending}"))]
 
 
 def _read_sources() -> None:
@@ -77,7 +79,6 @@ def _read_sources() -> None:
     sys.path_importer_cache.pop(root, None)
 
 
-_found: Final = len([*left_behind()])
-_is_used: Final = _found == len(MODULES) + 1 and not os.environ.get(VARIABLE) and library().exists()
-if _found and not _is_used:
+_is_used: Final = not os.environ.get(VARIABLE) and is_done()
+if not _is_used:
     _read_sources()

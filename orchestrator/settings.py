@@ -20,7 +20,7 @@ from typing import Any, Final
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from orchestrator import defaults
+from orchestrator import compiled, defaults
 from orchestrator.errors import UsageError
 from orchestrator.language.problems import nearest
 
@@ -31,7 +31,7 @@ HIDDEN: Final = "***"
 _SECRET_WORDS: Final = ("password", "secret", "ssl.key.pem", "sasl.oauthbearer.config", "token", "user.info")
 TABLES: Final = ("kafka", "registry")  # settings of clients, by the clients' own names
 _NOT_SETTINGS: Final = frozenset(
-    {CONFIG_VARIABLE, "ORCHESTRATOR_REQUIRE_KAFKA", "ORCHESTRATOR_DEBUG", "ORCHESTRATOR_FAILPOINT", "ORCHESTRATOR_INTERPRETED"}
+    {CONFIG_VARIABLE, "ORCHESTRATOR_REQUIRE_KAFKA", "ORCHESTRATOR_DEBUG", "ORCHESTRATOR_FAILPOINT", compiled.VARIABLE}
 )
 
 

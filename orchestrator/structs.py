@@ -25,7 +25,3 @@ class Frozen(Struct, frozen=True):
     mypyc drops the keywords of a class; a Struct has those of its bases as well. The keyword is said again for mypy. Of the
     fields' types it keeps little: what is read by its type (`decode(..., type=X)`) stays in a module that is not compiled.
     """
-
-
-class Listed(Struct, array_like=True):
-    """The same for Structs that are encoded as the list of their values."""

@@ -63,7 +63,7 @@ for path in compiled.MODULES:
 print(json.dumps(found))
 """
 
-FROM_SOURCES, NO_KAFKA = {compiled.VARIABLE: "1"}, {REQUIRE_KAFKA: "0"}
+FROM_SOURCES = {compiled.VARIABLE: "1"}
 
 needs_compiled = pytest.mark.skipif(not compiled.is_used(), reason="nothing is compiled here: `make compile` does it")
 
@@ -132,6 +132,13 @@ def test_it_is_not_used_once_a_source_has_changed(tmp_path: Path) -> None:
         source.write("# a constant of it may have been taken over\n")
     told = python("-c", USED, cwd=tmp_path).split()
     assert told == ["False", str(tmp_path / "orchestrator/engine/walk.py")]
+
+
+@needs_compiled
+def test_it_is_not_used_where_a_part_of_it_is_gone(tmp_path: Path) -> None:
+    (part,) = (copied(tmp_path) / "orchestrator/engine").glob("walk.*.so")
+    part.unlink()
+    assert python("-c", USED, cwd=tmp_path).startswith("False ")
 
 
 @needs_compiled

@@ -5,6 +5,8 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, Literal, cast
 
+from msgspec import Struct
+
 from orchestrator.engine import identity
 from orchestrator.engine.handling import Action
 from orchestrator.engine.handoff import handoff
@@ -19,7 +21,7 @@ from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Fields, Node
 from orchestrator.language.verb import Check, Target
 from orchestrator.names import ACTION_OUTCOME, Kind, Reason
-from orchestrator.structs import Frozen, Listed
+from orchestrator.structs import Frozen
 
 if TYPE_CHECKING:
     from orchestrator.engine.document import Instance
@@ -68,7 +70,7 @@ class CallPlan(Frozen, frozen=True):
     on_error: Move | None
 
 
-class Attempt(Listed, array_like=True):
+class Attempt(Struct):
     """What an instance keeps while a call is under way: the attempt's number, from 1 and never used twice for one action id.
 
     `is_out`: it was emitted and is not answered; else its back-off runs, and answers to earlier ones move nothing (rule A3).

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, cast
 
+from msgspec import Struct
+
 from orchestrator.engine import memory
 from orchestrator.engine.moves import Go, Move, go_or_next
 from orchestrator.engine.values import storable
@@ -16,7 +18,7 @@ from orchestrator.language.problems import Problems
 from orchestrator.language.reader import Fields, Node, read_duration
 from orchestrator.language.verb import SINCE_ENTRY, Check, LookBack, Target
 from orchestrator.names import Kind
-from orchestrator.structs import Frozen, Listed
+from orchestrator.structs import Frozen
 
 if TYPE_CHECKING:
     from orchestrator.engine.document import Instance
@@ -84,7 +86,7 @@ class Match(Frozen, frozen=True):
     payload: dict[str, Any]
 
 
-class Waiting(Listed, array_like=True):
+class Waiting(Struct):
     """What an instance keeps while it waits: the type that began the wait, restarts so far, and the best match of a ranked one.
 
     `way` is the position of the branch from 0, -1 for none yet. Kept in the document as a plain list.
