@@ -8,6 +8,7 @@ perhaps, it says so and exits with 1, with --optional with 0: everything works w
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
 import subprocess
@@ -66,10 +67,14 @@ def compile_quietly() -> bool:
     return False
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """Compile unless it is done. Gives the exit status."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--optional", action="store_true", help="exit with 0 where it cannot be done")
+    parser.add_argument("--build", action="store_true", help=argparse.SUPPRESS)  # for itself: see `compile_quietly`
+    options = parser.parse_args()
     os.chdir(HERE)
-    if "--build" in arguments:
+    if options.build:
         build()
         return 0
     if compiled.is_done():
@@ -79,11 +84,11 @@ def main(arguments: list[str]) -> int:
         print("  next: install it (Debian: gcc python3-dev), then `make compile`", file=sys.stderr)
     elif compile_quietly():
         return 0
-    return 0 if "--optional" in arguments else 1
+    return 0 if options.optional else 1
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(sys.argv[1:]))
+        sys.exit(main())
     except KeyboardInterrupt:
         sys.exit(130)
