@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from hashlib import sha256
+from functools import cache
 from importlib.machinery import EXTENSION_SUFFIXES, SOURCE_SUFFIXES, FileFinder, SourceFileLoader
 from pathlib import Path
 from typing import Final
@@ -30,6 +30,7 @@ MODULES: Final = (
     "stream/outbox.py", "stream/partition.py",
     "wire/actions.py", "wire/binary.py", "wire/gate.py", "wire/handlings.py",
 )  # fmt: skip
+_FOLDERS: Final = frozenset(str((ROOT / path).parent) for path in MODULES)
 # All that mypyc looks at: it takes constants over from modules that are not compiled, too.
 _READ: Final = (".", "engine", "engine/verbs", "language", "observe", "stream", "wire")
 
@@ -50,12 +51,15 @@ def is_done() -> bool:
     return len(found) == len(MODULES) + 1 and ROOT / f"{library_name()}{EXTENSION_SUFFIXES[0]}" in found
 
 
+@cache
 def is_used() -> bool:
-    """Tell whether this process runs what was compiled."""
-    return _is_used
+    """Tell whether this process runs what was compiled. Looked up when first asked: `--help` need not wait for it."""
+    return not os.environ.get(VARIABLE) and is_done()
 
 
 def _digest() -> str:
+    from hashlib import sha256  # takes as long to import as all else here, which every command waits for
+
     digest = sha256("\n".join(MODULES).encode())
     for path in _files(".py"):
         digest.update(path.read_bytes())
@@ -66,19 +70,11 @@ def _files(ending: str) -> list[Path]:
     return [path for folder in _READ for path in sorted((ROOT / folder).glob(f"*{ending}"))]
 
 
-def _read_sources() -> None:
-    """Have this process find the sources alone, in all folders of the package."""
-    root = str(ROOT)
-
-    def find(path: str) -> FileFinder:
-        if path != root and not path.startswith(root + os.sep):
-            raise ImportError
-        return FileFinder(path, (SourceFileLoader, SOURCE_SUFFIXES))
-
-    sys.path_hooks.insert(0, find)
-    sys.path_importer_cache.pop(root, None)
+def _sources_alone(folder: str) -> FileFinder:
+    """Find modules of a folder by their sources, where what was compiled is not to be used. Raises ImportError to decline."""
+    if folder not in _FOLDERS or is_used():
+        raise ImportError
+    return FileFinder(folder, (SourceFileLoader, SOURCE_SUFFIXES))
 
 
-_is_used: Final = not os.environ.get(VARIABLE) and is_done()
-if not _is_used:
-    _read_sources()
+sys.path_hooks.insert(0, _sources_alone)
