@@ -20,14 +20,14 @@ ROOT: Final = Path(__file__).parent
 MODULES: Final = (
     *(f"engine/{name}.py" for name in (
         "answers", "arbitration", "caps", "consent", "customer", "customer_clock", "dedupe", "engine", "entries", "goals",
-        "handle", "held", "holdout", "identity", "local_time", "memory", "outgoing", "pausing", "program", "quiet",
-        "send_rules", "storing", "suppress", "timers", "turn", "values", "walk",
+        "handle", "handling", "held", "holdout", "identity", "local_time", "memory", "outgoing", "pausing", "program", "quiet",
+        "record", "send_rules", "storing", "suppress", "timers", "turn", "upkeep", "values", "walk",
     )),
     *(f"engine/verbs/{name}.py" for name in (
         "alert", "call", "delay", "end", "go", "hold_until", "randomize", "send", "set", "split", "start", "verb",
     )),
     "language/expressions.py", "language/shortcuts.py",
-    "stream/outbox.py", "stream/partition.py",
+    "stream/outbox.py", "stream/partition.py", "stream/producing.py",
     "wire/actions.py", "wire/binary.py", "wire/gate.py", "wire/handlings.py",
 )  # fmt: skip
 _FOLDERS: Final = frozenset(str((ROOT / path).parent) for path in MODULES)

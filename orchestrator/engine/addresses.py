@@ -26,7 +26,7 @@ from orchestrator.engine.values import key_text
 from orchestrator.language.expressions import compile_expression
 
 if TYPE_CHECKING:
-    from orchestrator.engine.handling import Action
+    from orchestrator.engine.outputs import Action
     from orchestrator.engine.turn import Turn
     from orchestrator.language.model import AddressDedupe, Channel
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.engine import identity
-from orchestrator.engine.contact import ANSWERED, Sent, tidy
+from orchestrator.engine.contact import ANSWERED, Sent
 from orchestrator.engine.handling import Decision
 from orchestrator.engine.identity import uuid_bytes, uuid_text
+from orchestrator.engine.upkeep import tidy
 from orchestrator.names import Kind, Reason
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def receive(turn: Turn) -> None:
 
 def note(turn: Turn, action_id: str, status: str) -> Sent | None:
     """Take an outcome as the answer to a send, and give its cap slot back where the status says so; give the send, if known."""
-    contact = turn.document.contact
+    contact = turn.contact
     try:
         raw = uuid_bytes(action_id)
     except ValueError:

@@ -18,7 +18,7 @@ from orchestrator.engine.quiet import quiet_until
 from orchestrator.names import Kind
 
 if TYPE_CHECKING:
-    from orchestrator.engine.handling import Action
+    from orchestrator.engine.outputs import Action
     from orchestrator.engine.turn import Turn
     from orchestrator.language.model import Cap
 
@@ -88,7 +88,7 @@ def _decide(turn: Turn, candidate: Candidate) -> bool:
 
 def _is_stopped(turn: Turn, candidate: Candidate) -> bool:
     """Hold what a paused journey or an operator lets not leave; tell whether that was so."""
-    action, contact = candidate.action, turn.document.contact
+    action, contact = candidate.action, turn.contact
     if pausing.stops(turn, action):
         held.pause(turn, candidate)
         return True
@@ -102,7 +102,7 @@ def _caps_over(turn: Turn, action: Action) -> tuple[Cap, ...]:
     counting = turn.program.sends.caps_of(action)
     if not counting:
         return ()
-    contact, now, zone = turn.document.contact, turn.now, zone_of(turn)
+    contact, now, zone = turn.contact, turn.now, zone_of(turn)
     return tuple([cap for cap in counting if caps.is_over(cap, contact, now, zone)])
 
 
@@ -117,7 +117,7 @@ def _hold_for_caps(turn: Turn, candidate: Candidate, over: tuple[Cap, ...]) -> b
             turn.program.sends.addresses.freed(turn, candidate.address, candidate.action)
         return False
     zone = zone_of(turn)
-    held.hold(turn, candidate, CAP, max(caps.frees_at(cap, turn.document.contact, turn.now, zone) for cap in over), until)
+    held.hold(turn, candidate, CAP, max(caps.frees_at(cap, turn.contact, turn.now, zone) for cap in over), until)
     return True
 
 

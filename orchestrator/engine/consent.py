@@ -13,7 +13,7 @@ from typing import Final
 from msgspec import structs
 
 from orchestrator.engine.document import Consent
-from orchestrator.engine.handling import ConsentUsed
+from orchestrator.engine.outputs import ConsentUsed
 from orchestrator.language.model import Policy
 
 ANY: Final = "*"

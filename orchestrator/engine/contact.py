@@ -1,22 +1,18 @@
 """What a customer's document remembers about contacting them: blocks, sends that count, sends that are held.
 
-A document without any of it holds None, and pays nothing. What is over is dropped when the part is next touched.
+A document without any of it holds None, and pays nothing. `engine.upkeep` drops what is over.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from msgspec import Struct, field
 
-from orchestrator.engine.handling import Action
-
-if TYPE_CHECKING:
-    from orchestrator.engine.document import Document
+from orchestrator.engine.outputs import Action
 
 # A record that comes late by so much still finds what it repeats, what blocks it and what it must count.
 LATE_MS: Final = 86_400_000
-CANCELLABLE: Final = 256  # emitted sends remembered only to be cancelled; beyond them the oldest is forgotten first
 QUIET_HOURS: Final = "quiet_hours"
 CAP: Final = "cap"
 RATE: Final = "rate"
@@ -48,14 +44,6 @@ class Sent(Struct, array_like=True, gc=False):
     step: str
     key: str
     status: int = OPEN
-
-    def may_count(self, now: int) -> bool:
-        """Tell whether it may take a slot, for a record of `now` or a late one after it."""
-        return now < self.counts_until + LATE_MS
-
-    def matters(self, now: int) -> bool:
-        """Tell whether anything can still depend on it."""
-        return self.may_count(now) or (self.status == OPEN and now < self.expires)
 
 
 class Held(Struct, array_like=True, gc=False):
@@ -109,34 +97,6 @@ class Contact(Struct, array_like=True, gc=False):
         for held in self.held:
             if held.reason == CAP and held.look_at > now:
                 held.look_at = now
-
-    def tidy(self, now: int) -> None:
-        """Drop what is over at `now`."""
-        if self.blocks:
-            self.blocks = {rule: block for rule, block in self.blocks.items() if now < block[1] + LATE_MS}
-        self.sent = [sent for sent in self.sent if sent.matters(now)]
-        if len(self.sent) <= CANCELLABLE:
-            return
-        over = [sent for sent in self.sent if not sent.may_count(now)]
-        forgotten = {id(sent) for sent in over[:-CANCELLABLE]}
-        if forgotten:
-            self.sent = [sent for sent in self.sent if id(sent) not in forgotten]
-
-
-def contact_of(document: Document) -> Contact:
-    """Give the document's part to write to."""
-    if document.contact is None:
-        document.contact = Contact()
-    return document.contact
-
-
-def tidy(document: Document, now: int) -> None:
-    """Drop what is over at `now`, and the part itself where nothing is left."""
-    contact = document.contact
-    if contact is not None:
-        contact.tidy(now)
-        if not (contact.blocks or contact.sent or contact.held or contact.latest):
-            document.contact = None
 
 
 def _decided(held: Held) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from orchestrator.engine import local_time
@@ -12,8 +12,6 @@ from orchestrator.names import Count
 
 if TYPE_CHECKING:
     from orchestrator.engine.turn import Turn
-
-UTC: Final = ZoneInfo("UTC")
 
 
 def zone_of(turn: Turn) -> ZoneInfo:
@@ -24,7 +22,7 @@ def zone_of(turn: Turn) -> ZoneInfo:
         if zone is not None:
             return zone
         turn.count(Count.UNKNOWN_ZONES)
-    return local_time.zone_of(turn.program.policy.timezone) or UTC
+    return turn.program.zone
 
 
 @lru_cache(maxsize=4096)

@@ -125,7 +125,7 @@ class Merged(Struct, array_like=True, gc=False):
 class Document(Struct, array_like=True, gc=False):
     """What is known of one customer.
 
-    `seen` is for `engine.dedupe`. `instances` stand oldest first, then by id (rule T7). `markers` go by `marker_name`.
+    `seen` is for `engine.dedupe`. `instances` stand oldest first, then by id (rule T7). `markers` go by `values.marker_name`.
     `profile` maps a name to [value, record time of its last change]; a deleted one keeps null and its time, so that an older
     update which arrives later does not bring it back (ruling A88). `arms` maps an experiment to the customer's arm, kept for good
     (rule P1), and `exposed` one to when that was, ms UTC; `goals` stand in the order of entry.
@@ -172,8 +172,3 @@ class Document(Struct, array_like=True, gc=False):
 
 
 _decode_contact = msgspec.msgpack.Decoder(Contact | None).decode
-
-
-def marker_name(journey: str, key: str) -> str:
-    """Give the name of the marker of a journey and key."""
-    return f"{journey}\x1f{key}" if key else journey

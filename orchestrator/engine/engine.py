@@ -7,13 +7,12 @@ from fractions import Fraction
 from types import TracebackType
 from typing import Final
 
-from msgspec.structs import replace
-
 from orchestrator.engine import freezing, handle, held, merging, redrive, succession, timers
 from orchestrator.engine.customer import Customer
 from orchestrator.engine.document import NEVER
-from orchestrator.engine.handling import Handling, Incident
+from orchestrator.engine.handling import Handling
 from orchestrator.engine.identity import uuid_text
+from orchestrator.engine.outputs import Incident
 from orchestrator.engine.program import Program
 from orchestrator.engine.record import Record
 from orchestrator.engine.storing import due_bytes, next_due, without_timers
@@ -71,7 +70,7 @@ class Engine:
             document = customer.document or customer.open()
             if document.merged is not None and document.merged.into:
                 target = merging.line_of(customer.id, vicinity.customer)[-1]
-                return self.handle(target, replace(record, customer=target.id), clock, vicinity)
+                return self.handle(target, record.of(target.id), clock, vicinity)
             is_plain = not (vicinity.freezes or self.program.inherits)
             if is_plain and handle.is_unheard(self.program, document, record.type, route):
                 passed = handle.pass_by(customer.id, document, record, self.program.policy.dedupe_events)

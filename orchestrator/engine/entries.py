@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.engine import goals, identity, memory
-from orchestrator.engine.document import Instance, Marker, marker_name
-from orchestrator.engine.handling import Decision, Incident
+from orchestrator.engine.document import Instance, Marker
+from orchestrator.engine.handling import Decision
 from orchestrator.engine.identity import HASH_BYTES, event_hash
-from orchestrator.engine.values import key_text, storable
+from orchestrator.engine.outputs import Incident
+from orchestrator.engine.values import key_text, marker_name, storable
 from orchestrator.engine.walk import Walk
 from orchestrator.language.expressions import UNKNOWN
 from orchestrator.names import Kind, Reason

@@ -67,7 +67,7 @@ def _request(turn: Turn) -> dict[str, str]:
 
 def _cancel(turn: Turn) -> tuple[int, int]:
     """Cancel what is held, ask to cancel what is on its way; give how many of each."""
-    contact = turn.document.contact
+    contact = turn.contact
     if contact is None:
         return 0, 0
     waiting = len(contact.held)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from orchestrator.engine.handling import Decision, Export
+from orchestrator.engine.handling import Decision
+from orchestrator.engine.outputs import Export
 from orchestrator.engine.portrait import portrait
 from orchestrator.engine.storing import encode
 from orchestrator.names import Kind

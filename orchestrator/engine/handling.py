@@ -1,107 +1,116 @@
-"""What comes out of the engine: everything that one record, or one timer instant, did to one customer."""
+"""What comes out of the engine: everything that one record, or one timer instant, did to one customer.
+
+Classes of their own and not Structs: where they are compiled, a field of theirs is read at a place and not by its name.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Struct, field
+from orchestrator.structs import same
+
+if TYPE_CHECKING:
+    from orchestrator.engine.outputs import Action, Export, Incident
 
 
-class Decision(Struct, omit_defaults=True, gc=False):
+# In the order in which they are shown.
+LINE_FIELDS: Final = (
+    "kind", "journey", "version", "instance", "key", "state", "step", "reason", "by", "outcome", "arm", "channel", "action_id",
+    "detail",
+)  # fmt: skip
+
+
+class Decision:
     """One line of the decision log. Empty text means that the field does not apply.
 
     `at`, customer, event and event_id are those of the Handling. `detail` holds what only some kinds have, as text.
     """
 
-    kind: str
-    journey: str = ""
-    version: int = 0
-    instance: str = ""
-    key: str = ""
-    state: str = ""
-    step: str = ""
-    reason: str = ""
-    by: str = ""
-    outcome: str = ""
-    arm: str = ""
-    channel: str = ""
-    action_id: str = ""
-    detail: dict[str, str] | None = None
+    __slots__ = LINE_FIELDS
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the fields of a line
+        self,
+        kind: str,
+        journey: str = "",
+        version: int = 0,
+        instance: str = "",
+        key: str = "",
+        state: str = "",
+        step: str = "",
+        reason: str = "",
+        by: str = "",
+        outcome: str = "",
+        arm: str = "",
+        channel: str = "",
+        action_id: str = "",
+        detail: dict[str, str] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.journey = journey
+        self.version = version
+        self.instance = instance
+        self.key = key
+        self.state = state
+        self.step = step
+        self.reason = reason
+        self.by = by
+        self.outcome = outcome
+        self.arm = arm
+        self.channel = channel
+        self.action_id = action_id
+        self.detail = detail
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Decision) and same(self, other, LINE_FIELDS)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def fields(self) -> dict[str, Any]:
+        """Give its fields by their names."""
+        return {name: getattr(self, name) for name in LINE_FIELDS}
 
 
-class ConsentUsed(Struct, frozen=True, omit_defaults=True, gc=False):
-    """The consent record that allowed a send (rule A1). `status` is granted, unknown (policy allows) or not_required."""
-
-    status: str
-    at: int = 0
-    source: str = ""
-    version: str = ""
+HANDLING_FIELDS: Final = (
+    "customer", "at", "event", "event_id", "decisions", "actions", "incidents", "counts", "profile", "joined", "export", "stays",
+)  # fmt: skip
 
 
-class Action(Struct, omit_defaults=True, gc=False):
-    """A command to a channel service (rule A1). Consumers dedupe on `action_id` and honour `expires_at`."""
-
-    kind: Literal["send", "call", "cancel"]
-    action_id: str
-    customer: str
-    journey: str
-    version: int
-    instance: str
-    step: str
-    channel: str
-    created_at: int
-    expires_at: int
-    purpose: str = ""
-    template: str = ""
-    action: str = ""
-    key: str = ""
-    attempt: int = 1
-    urgency: str = "medium"
-    urgent: bool = False
-    data: dict[str, Any] = field(default_factory=dict)
-    consent: ConsentUsed | None = None
-    arms: dict[str, str] = field(default_factory=dict)
-    handoff: dict[str, Any] | None = None
-
-
-class Incident(Struct, omit_defaults=True, gc=False):
-    """Something an operator must see, decided by the engine. `message` holds no customer data."""
-
-    reason: str
-    message: str = ""
-    journey: str = ""
-    version: int = 0
-    instance: str = ""
-    step: str = ""
-    severity: str = "error"
-    stage: Literal["engine", "timer"] = "engine"
-
-
-class Export(Struct, gc=False):
-    """Everything that is kept of a customer, given out (rule F2). `request_id` is "" where the request had none."""
-
-    request_id: str
-    document: dict[str, Any]
-
-
-class Handling(Struct, gc=False):
+class Handling:
     """The outputs of one handling, in order. `at` is the record's time or the timers' due instant, ms UTC.
 
-    `counts` holds what is counted and is no decision, by `names.Count`. `profile` holds what journeys set in the profile; the
-    log has the names, in `context_set`, and nothing carries the values further (ruling A88). `joined` is the id that the record
-    merged into `customer`, "" for none. `export` is what a request for everything that is kept gets. `stays` are the states that
-    instances left, for metrics: journey, state, how long it was in ms.
+    `event` is the record's type, "" for timers. `counts` holds what is counted and is no decision, by `names.Count`. `profile`
+    holds what journeys set in the profile; the log has the names, in `context_set`, and nothing carries the values further
+    (ruling A88). `joined` is the id that the record merged into `customer`, "" for none. `export` is what a request for
+    everything that is kept gets. `stays` are the states that instances left, for metrics: journey, state, how long it was in ms.
     """
 
-    customer: str
-    at: int
-    event: str = ""  # the record's type; "" for timers
-    event_id: str = ""
-    decisions: list[Decision] = field(default_factory=list)
-    actions: list[Action] = field(default_factory=list)
-    incidents: list[Incident] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-    profile: dict[str, Any] = field(default_factory=dict)
-    joined: str = ""
-    export: Export | None = None
-    stays: list[tuple[str, str, int]] = field(default_factory=list)
+    __slots__ = HANDLING_FIELDS
+
+    def __init__(  # noqa: PLR0913, PLR0917 - as `Decision`
+        self,
+        customer: str,
+        at: int,
+        event: str = "",
+        event_id: str = "",
+        decisions: list[Decision] | None = None,
+        actions: list[Action] | None = None,
+        incidents: list[Incident] | None = None,
+        counts: dict[str, int] | None = None,
+    ) -> None:
+        self.customer = customer
+        self.at = at
+        self.event = event
+        self.event_id = event_id
+        self.decisions: list[Decision] = decisions or []
+        self.actions: list[Action] = actions or []
+        self.incidents: list[Incident] = incidents or []
+        self.counts: dict[str, int] = counts or {}
+        self.profile: dict[str, Any] = {}
+        self.joined = ""
+        self.export: Export | None = None
+        self.stays: list[tuple[str, str, int]] = []
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Handling) and same(self, other, HANDLING_FIELDS)
+
+    __hash__ = None  # type: ignore[assignment]

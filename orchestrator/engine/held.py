@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from orchestrator.engine import outgoing, pausing, rates
-from orchestrator.engine.contact import CAP, OPERATOR, PAUSED, QUIET_HOURS, RATE, Contact, Held, contact_of, tidy
+from orchestrator.engine.contact import CAP, OPERATOR, PAUSED, QUIET_HOURS, RATE, Contact, Held
 from orchestrator.engine.document import NEVER
 from orchestrator.engine.identity import uuid_text
 from orchestrator.engine.quiet import quiet_until
+from orchestrator.engine.upkeep import contact_of, tidy
 from orchestrator.names import Kind
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def let_go(turn: Turn) -> None:
 
 
 def _look_at(turn: Turn, is_meant: Callable[[Held], bool]) -> None:
-    contact = turn.document.contact
+    contact = turn.contact
     meant = [held for held in contact.held if is_meant(held)] if contact is not None else []
     if contact is None or not meant:
         return
@@ -87,13 +88,13 @@ def _look_at(turn: Turn, is_meant: Callable[[Held], bool]) -> None:
 
 def _let_go(turn: Turn, held: Held, candidate: Candidate) -> None:
     """Release a send, unless an operator holds it, it is quiet (again: the zone may have changed) or the rate is used up."""
-    if held.action.kind == "send" and turn.document.contact is not None:
-        until = turn.document.contact.held_until(turn.now)
+    if held.action.kind == "send" and turn.contact is not None:
+        until = turn.contact.held_until(turn.now)
         if until:
             if held.reason == RATE:
                 rates.give_up(turn, held)
             hold(turn, candidate, OPERATOR, until)
-            turn.document.contact.wake(turn.now)
+            turn.contact.wake(turn.now)
             return
     quiet = None if held.action.kind == "call" else quiet_until(turn, held.action)
     if quiet is not None:
@@ -129,7 +130,7 @@ def _stands_against(turn: Turn, held: Held) -> str:
 
 def cancel(turn: Turn, reason: str, is_meant: Callable[[Held], bool]) -> None:
     """Cancel the held sends that are meant, and give their slots back."""
-    contact = turn.document.contact
+    contact = turn.contact
     if contact is None:
         return
     for held in [each for each in contact.held if is_meant(each)]:
@@ -159,9 +160,12 @@ def drop(turn: Turn, instance: bytes, reason: str) -> None:
     for candidate in turn.pending:
         if candidate.walk is not None and candidate.walk.instance.id == instance:
             candidate.may_wait = False
-    if turn.document.contact is not None:
+    contact = turn.contact
+    if contact is not None and contact.held:
         name = uuid_text(instance)
         cancel(turn, reason, lambda held: held.action.instance == name)
+    else:
+        tidy(turn.document, turn.now)
 
 
 def stop(document: Document, due: int) -> bool:

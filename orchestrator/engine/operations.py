@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestrator.engine import erasure, held
-from orchestrator.engine.contact import HOLD, contact_of, tidy
+from orchestrator.engine.contact import HOLD
 from orchestrator.engine.dedupe import ENTRY
 from orchestrator.engine.document import NEVER
 from orchestrator.engine.handling import Decision
 from orchestrator.engine.identity import uuid_text
 from orchestrator.engine.moves import NEXT
+from orchestrator.engine.upkeep import contact_of, tidy
 from orchestrator.engine.walk import Walk
 from orchestrator.names import Kind, Operation, Reason
 
@@ -133,7 +134,7 @@ def _hold(turn: Turn) -> None:
 
 
 def _release(turn: Turn) -> None:
-    contact = turn.document.contact
+    contact = turn.contact
     if contact is None or not contact.held_until(turn.now):
         _refuse(turn, "not_held")
         return

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.engine import caps
-from orchestrator.engine.contact import Held, Sent, contact_of
+from orchestrator.engine.contact import Held, Sent
 from orchestrator.engine.customer_clock import zone_of
-from orchestrator.engine.handling import Action, Decision
+from orchestrator.engine.handling import Decision
 from orchestrator.engine.identity import uuid_bytes
 from orchestrator.engine.moves import NEXT, Move
+from orchestrator.engine.outputs import Action
+from orchestrator.engine.upkeep import contact_of, drop_over
 from orchestrator.names import Kind
 
 if TYPE_CHECKING:
@@ -95,6 +97,6 @@ def emit(turn: Turn, candidate: Candidate) -> None:
         action.journey, action.version, instance, action.step, action.key,
     )  # fmt: skip
     contact.sent.append(sent)
-    contact.tidy(turn.now)
+    drop_over(contact, turn.now)
     if rules.notes_latest:
         contact.latest[action.channel] = max(turn.now, contact.latest.get(action.channel, 0))

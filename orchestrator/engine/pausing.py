@@ -18,7 +18,7 @@ from orchestrator.engine.identity import uuid_text
 
 if TYPE_CHECKING:
     from orchestrator.engine.document import Instance
-    from orchestrator.engine.handling import Action
+    from orchestrator.engine.outputs import Action
     from orchestrator.engine.turn import Turn
 
 
@@ -31,7 +31,7 @@ def stops(turn: Turn, action: Action) -> bool:
     """Tell whether an action may not leave now: its journey is paused, or was and the customer has not been resumed yet."""
     if is_paused(turn, action):
         return True
-    contact = turn.document.contact
+    contact = turn.contact
     if contact is None or not contact.held:
         return False
     return any(held.reason == PAUSED and held.action.journey == action.journey for held in contact.held)

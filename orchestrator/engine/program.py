@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from orchestrator import names
 from orchestrator.engine import erasure
@@ -17,6 +18,7 @@ from orchestrator.engine.consent import ConsentRules
 from orchestrator.engine.effects import EFFECTS
 from orchestrator.engine.entries import refusals
 from orchestrator.engine.keeping import Keep, keeps
+from orchestrator.engine.local_time import zone_of
 from orchestrator.engine.reading import event_fields
 from orchestrator.engine.send_rules import SendRules
 from orchestrator.engine.suppress import with_rule
@@ -194,6 +196,7 @@ class Program:
         """`share` is a partition's part of cluster-wide rates; `semantics` the number of the rules by which it decides."""
         self.semantics = semantics
         self.policy = topology.policy
+        self.zone = zone_of(topology.policy.timezone) or ZoneInfo("UTC")  # of customers whose profile names none
         self.consent = ConsentRules(topology.policy)
         services = [name for name, channel in topology.policy.channels.items() if channel.kind == "action"]
         self.service = services[0] if len(services) == 1 else ""  # where calls go that name no channel (ruling A95)

@@ -13,7 +13,7 @@ from orchestrator.engine.local_time import local_day
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from orchestrator.engine.handling import Action
+    from orchestrator.engine.outputs import Action
     from orchestrator.engine.turn import Turn
     from orchestrator.language.model import QuietHours
 
@@ -30,7 +30,7 @@ def quiet_until(turn: Turn, action: Action) -> int | None:
     ends = ends_at(quiet, zone_of(turn), turn.now)
     if ends is not None:
         return ends
-    contact = turn.document.contact
+    contact = turn.contact
     if contact is not None and turn.record is not None:
         for held in contact.held:
             if held.reason == QUIET_HOURS and held.action.channel == action.channel and held.look_at <= turn.now:

@@ -142,7 +142,7 @@ def _wait_less(note: Customer, bucket: Bucket) -> None:
 
 def _is_behind_own(turn: Turn, channel: str) -> bool:
     """Tell whether an earlier command of the customer has its place at this very instant, whose timers come after the record."""
-    contact = turn.document.contact
+    contact = turn.contact
     if contact is None or turn.record is None:
         return False
     return any(held.reason == RATE and held.action.channel == channel and held.look_at <= turn.now for held in contact.held)

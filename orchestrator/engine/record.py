@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from msgspec import Struct
+from orchestrator.structs import same
+
+FIELDS: Final = (
+    "type", "customer", "event_id", "time", "payload", "topic", "partition", "offset", "occurred_at", "schema_id",
+)  # fmt: skip
 
 
-class Record(Struct, gc=False):
+class Record:
     """One fact about a customer. `time` is the Kafka timestamp in ms UTC (rule T2); `event_id` is "" where none was given.
 
     `payload` maps field names to plain values; timestamps in it are integer ms, decimals are floats; null fields may be there.
@@ -15,13 +19,40 @@ class Record(Struct, gc=False):
     as well as `occurred_at`, which is 0 then.
     """
 
-    type: str
-    customer: str
-    event_id: str
-    time: int
-    payload: dict[str, Any]
-    topic: str = ""
-    partition: int = 0
-    offset: int = 0
-    occurred_at: int = 0
-    schema_id: str = ""
+    __slots__ = FIELDS
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts of a record
+        self,
+        type: str,
+        customer: str,
+        event_id: str,
+        time: int,
+        payload: dict[str, Any],
+        topic: str = "",
+        partition: int = 0,
+        offset: int = 0,
+        occurred_at: int = 0,
+        schema_id: str = "",
+    ) -> None:
+        self.type = type
+        self.customer = customer
+        self.event_id = event_id
+        self.time = time
+        self.payload = payload
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.occurred_at = occurred_at
+        self.schema_id = schema_id
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Record) and same(self, other, FIELDS)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def of(self, customer: str) -> Record:
+        """Give the same fact as one about another id of the same person."""
+        return Record(
+            self.type, customer, self.event_id, self.time, self.payload,
+            self.topic, self.partition, self.offset, self.occurred_at, self.schema_id,
+        )  # fmt: skip

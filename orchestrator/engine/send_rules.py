@@ -15,7 +15,7 @@ from orchestrator.language.model import Cap, Topology, expressions_in
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from orchestrator.engine.handling import Action
+    from orchestrator.engine.outputs import Action
     from orchestrator.engine.turn import Turn
 
 Judgement = tuple[str, Callable[["Turn", "Action"], bool]]

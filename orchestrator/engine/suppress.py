@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from orchestrator.engine.contact import contact_of
 from orchestrator.engine.handling import Decision
+from orchestrator.engine.upkeep import contact_of
 from orchestrator.language.expressions import UNKNOWN, compile_expression
 from orchestrator.names import Kind
 
 if TYPE_CHECKING:
-    from orchestrator.engine.handling import Action
+    from orchestrator.engine.outputs import Action
     from orchestrator.engine.turn import Turn
     from orchestrator.language.model import Suppress
 
@@ -52,7 +52,7 @@ class SuppressRule:
 
     def blocks(self, turn: Turn, action: Action) -> bool:
         """Tell whether a send is blocked now."""
-        contact = turn.document.contact
+        contact = turn.contact
         block = None if contact is None or action.purpose not in self.purposes else contact.blocks.get(self.id)
         return block is not None and block[0] <= turn.now < block[1]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.engine import held
 from orchestrator.engine.handle import finish
-from orchestrator.engine.handling import Incident
+from orchestrator.engine.outputs import Incident
 from orchestrator.engine.walk import Walk
 from orchestrator.names import Kind, Reason
 
@@ -26,7 +26,7 @@ def run(turn: Turn) -> None:
     for instance in _in_order(turn.document):
         if 0 != instance.expires <= turn.now and not instance.stopped:
             _expire(turn, instance)
-    if turn.document.contact is not None:
+    if turn.contact is not None:
         held.release(turn)
     finish(turn)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import Raw
+
 from orchestrator import names
 from orchestrator.engine.document import Document, GoalWatch, Instance
-from orchestrator.engine.handling import Handling, Incident
+from orchestrator.engine.handling import Handling
 from orchestrator.engine.memory import count_within
+from orchestrator.engine.outputs import Incident
 from orchestrator.engine.record import Record
 from orchestrator.engine.values import key_text
 from orchestrator.engine.vicinity import Vicinity
@@ -16,6 +19,7 @@ from orchestrator.language.expressions import UNKNOWN, Expression, Scope
 from orchestrator.structs import Frozen
 
 if TYPE_CHECKING:
+    from orchestrator.engine.contact import Contact
     from orchestrator.engine.customer import Customer
     from orchestrator.engine.outgoing import Candidate
     from orchestrator.engine.program import JourneyProgram, Program
@@ -79,6 +83,12 @@ class Turn:
     def payload(self) -> Mapping[str, Any]:
         """The record's payload; nothing after a timer."""
         return _NOTHING if self.record is None else self.record.payload
+
+    @property
+    def contact(self) -> Contact | None:
+        """The document's part about sends, None where it has none."""
+        kept: Raw | Contact | None = self.document.lazy_contact
+        return self.document.contact if isinstance(kept, Raw) else kept
 
     @property
     def event(self) -> Mapping[str, Any] | None:
@@ -193,7 +203,7 @@ class _Functions(Mapping[str, Callable[..., Any]]):
 
     def sent_within(self, channel: str, within_ms: int) -> bool:
         """Tell whether a send left by the channel in (now - within, now]; held ones have not (ruling A102)."""
-        contact = self._turn.document.contact
+        contact = self._turn.contact
         latest = 0 if contact is None else contact.latest.get(channel, 0)
         return latest > self._turn.now - within_ms
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from orchestrator.engine import consent, dedupe, goals, memory
-from orchestrator.engine.contact import contact_of
 from orchestrator.engine.document import Marker
 from orchestrator.engine.entries import USES
 from orchestrator.engine.identity import HASH_BYTES
+from orchestrator.engine.upkeep import contact_of, drop_over
 
 if TYPE_CHECKING:
     from orchestrator.engine.document import Document, Instance
@@ -86,7 +86,7 @@ def _contact(turn: Turn, theirs: Document) -> None:
         contact.keep(held)
     for channel, latest in theirs.contact.latest.items():
         contact.latest[channel] = max(latest, contact.latest.get(channel, 0))
-    contact.tidy(turn.now)
+    drop_over(contact, turn.now)
 
 
 def _block(ours: tuple[int, int] | None, theirs: tuple[int, int]) -> tuple[int, int]:

@@ -54,3 +54,8 @@ def key_text(value: Any) -> str | None:
     if isinstance(value, str | int | float):
         return str(value)
     return None
+
+
+def marker_name(journey: str, key: str) -> str:
+    """Give the name of the marker of a journey and key."""
+    return f"{journey}\x1f{key}" if key else journey

@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from orchestrator.engine import goals, held
-from orchestrator.engine.document import Instance, marker_name
-from orchestrator.engine.handling import Decision, Incident
+from orchestrator.engine.document import Instance
+from orchestrator.engine.handling import Decision
 from orchestrator.engine.identity import uuid_text
 from orchestrator.engine.moves import NEXT, WAIT, End, Go, Leave, Move
+from orchestrator.engine.outputs import Incident
+from orchestrator.engine.values import marker_name
 from orchestrator.language.expressions import UNKNOWN, Expression, Scope
 from orchestrator.names import Kind, Reason
 
@@ -245,7 +247,7 @@ class Walk:
     def leave(self, exit_program: ExitProgram) -> None:
         """End by an exit rule, with its last send if it has one."""
         self.log(Kind.EXITED).outcome = exit_program.outcome
-        if self.turn.pending or self.turn.document.contact is not None:
+        if self.turn.pending or self.turn.contact is not None:
             held.drop(self.turn, self.instance.id, "exited")
         if exit_program.send is not None and self.holds(exit_program.send.when, exit_program.send.id):
             exit_program.send.verb.arrive(self, exit_program.send)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from orchestrator.engine import held
 from orchestrator.engine.consent import ANY
 from orchestrator.engine.contact import CANCEL_ASKED, OPEN, Sent
-from orchestrator.engine.handling import Action, Decision
+from orchestrator.engine.handling import Decision
 from orchestrator.engine.identity import uuid_text
+from orchestrator.engine.outputs import Action
 from orchestrator.names import Kind
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def carry_out(turn: Turn, change: Consent) -> None:
 
     A withdrawal that is older than a newer consent takes nothing. An emitted send keeps its cap slot until its outcome comes.
     """
-    contact = turn.document.contact
+    contact = turn.contact
     if contact is None:
         return
     for sent in contact.sent:

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator import kafka
-from orchestrator.engine.handling import Action
+from orchestrator.engine.outputs import Action
 from orchestrator.engine.record import Record
 from orchestrator.errors import Unreachable
 from orchestrator.language.model import EventTopic, Place, Streams

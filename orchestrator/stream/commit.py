@@ -19,6 +19,7 @@ from orchestrator.errors import RecordTooLarge, Unreachable, WorkerFenced
 from orchestrator.observe.logs import logger
 from orchestrator.stream.calls import Call
 from orchestrator.stream.failpoints import Failpoint, reach
+from orchestrator.stream.producing import Produce, hand_over
 
 log = logger(__name__)
 
@@ -66,17 +67,6 @@ def producer_config(kafka_settings: Mapping[str, Any], transactional_id: str) ->
         **kafka_settings,
         "transactional.id": transactional_id,
     }
-
-
-class Produce(Struct, gc=False):
-    """One record to produce. `at` is its timestamp in ms, 0 for the time of producing."""
-
-    topic: str
-    partition: int
-    key: bytes | None
-    value: bytes | None
-    headers: Any = None
-    at: int = 0
 
 
 class Outcome(Enum):
@@ -238,9 +228,9 @@ class TransactionalProducer:
         for index in last.values():
             told[index] = delivered
         half = len(records) // 2
-        self._send(records[:half], told[:half])
+        hand_over(self._producer, records[:half], told[:half], self._note_not_taken)
         reach(Failpoint.HALF_PRODUCED)
-        self._send(records[half:], told[half:])
+        hand_over(self._producer, records[half:], told[half:], self._note_not_taken)
         reach(Failpoint.ALL_PRODUCED)
 
     def _note_refused(self, error: KafkaError | None, message: Any) -> None:
@@ -254,22 +244,8 @@ class TransactionalProducer:
         """Give the reason of a failure that librdkafka tells only of the records that failed."""
         return self._refused.error if self._refused and error.code() == KafkaError._INCONSISTENT else error
 
-    def _send(self, records: Sequence[Produce], told: Sequence[Any]) -> None:
-        """Hand records over; `told` has what each one's delivery is told to.
-
-        The fold waits for Python's lock meanwhile: with names or a call of our own a record costs twice as much.
-        """
-        produce = self._producer.produce
-        for r, on_delivery in zip(records, told, strict=True):
-            while True:
-                try:
-                    produce(r.topic, r.value, r.key, r.partition, on_delivery, None, r.at, r.headers)
-                    break
-                except BufferError:
-                    self._producer.poll(0.1)
-                except KafkaException as error:
-                    self._refused = _Refused(error.args[0], len(r.value or b""), r.topic)
-                    raise
+    def _note_not_taken(self, record: Produce, error: KafkaException) -> None:
+        self._refused = _Refused(error.args[0], len(record.value or b""), record.topic)
 
     def _send_offsets(self, offsets: Sequence[TopicPartition], group: Any) -> None:
         """Add the offsets to the transaction within a limit. Raises KafkaException, TimeoutError where no answer came.

@@ -19,12 +19,12 @@ from orchestrator.stream.commit import (
     Commit,
     Interrupted,
     Outcome,
-    Produce,
     TransactionalProducer,
     producer_config,
 )
 from orchestrator.stream.config import WorkerConfig
 from orchestrator.stream.partition import Partition
+from orchestrator.stream.producing import Produce
 
 log = logger(__name__)
 

@@ -7,14 +7,15 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from orchestrator import __version__
-from orchestrator.engine.handling import Action, Export, Handling, Incident
+from orchestrator.engine.handling import Handling
+from orchestrator.engine.outputs import Action, Export, Incident
 from orchestrator.language.model import Topology
 from orchestrator.names import Reason
 from orchestrator.observe import tally, waits
 from orchestrator.observe.tally import INCIDENTS
 from orchestrator.observe.tracing import Span, Tracer
 from orchestrator.stream.clock import WallClock
-from orchestrator.stream.commit import Produce
+from orchestrator.stream.producing import Produce
 from orchestrator.stream.spans import Spans
 from orchestrator.structs import Frozen
 from orchestrator.wire.actions import ActionEncoder

@@ -11,10 +11,9 @@ from collections.abc import Iterable, Sequence, Set
 from itertools import islice
 from typing import Any, Final
 
-from msgspec import Struct
-
 from orchestrator.engine.engine import NEVER, Customer, Engine, next_due
-from orchestrator.engine.handling import Handling, Incident
+from orchestrator.engine.handling import Handling
+from orchestrator.engine.outputs import Incident
 from orchestrator.engine.record import Record
 from orchestrator.engine.vicinity import NO_FREEZES, NOTE, Freezes
 from orchestrator.errors import PositionLost
@@ -51,21 +50,28 @@ class Parts(Frozen, frozen=True):
     freezes: Freezes = NO_FREEZES
 
 
-class Cycle(Struct):
+class Cycle:
     """What a cycle did to one partition, or has done so far. `position` is where it stands, `next` with its sources alone."""
 
-    position: Position
-    next: dict[str, int]
-    customers: dict[str, Customer] = {}
-    before: dict[str, bytes | None] = {}  # documents as they stood when the cycle first touched them
-    taken: list[tuple[int, bytes]] = []  # what it took from the calendar
-    runs: list[Run] = []
-    waited_since: list[int] = []  # the time of each block's first record
-    has_switched: bool = False  # to another program, which it tells of
-    decisions: int = 0
-    actions: int = 0
-    incidents: int = 0
-    changed: dict[str, bytes | None] = {}  # documents as they stand after it; of a closed one only
+    __slots__ = (
+        "actions", "before", "changed", "customers", "decisions", "has_switched", "incidents", "next", "position", "runs",
+        "taken", "waited_since",
+    )  # fmt: skip
+
+    def __init__(self, position: Position, *, has_switched: bool) -> None:
+        """`has_switched`: to another program, which it tells of."""
+        self.position = position
+        self.next: dict[str, int] = dict(position.sources)
+        self.customers: dict[str, Customer] = {}
+        self.before: dict[str, bytes | None] = {}  # documents as they stood when the cycle first touched them
+        self.taken: list[tuple[int, bytes]] = []  # what it took from the calendar
+        self.runs: list[Run] = []
+        self.waited_since: list[int] = []  # the time of each block's first record
+        self.has_switched = has_switched
+        self.decisions = 0
+        self.actions = 0
+        self.incidents = 0
+        self.changed: dict[str, bytes | None] = {}  # documents as they stand after it; of a closed one only
 
     def after(self, name: str) -> bytes | None:
         """Give a document that it touched as it stands after it, once it is closed."""
@@ -88,10 +94,7 @@ class Partition:
         # As the closed cycles left them, those of the latest last; whom the running one has is not among them.
         self._recent: dict[str, Customer] = {}
         self._closed: Cycle | None = None  # of which nobody knows yet whether it landed
-        self._running = self._begun(store.position)
-
-    def _begun(self, position: Position, *, has_switched: bool = False) -> Cycle:
-        return Cycle(position, dict(position.sources), has_switched=has_switched)
+        self._running = Cycle(store.position, has_switched=False)
 
     @property
     def has_work(self) -> bool:
@@ -321,7 +324,7 @@ class Partition:
             out.stop(self.number, record.cycle, (tripped.topic, tripped.offset + 1), (limits.incidents, limits.window))
         out.journal(self.number, value)
         self._recent.update(cycle.customers)
-        self._closed, self._running = cycle, self._begun(cycle.position)
+        self._closed, self._running = cycle, Cycle(cycle.position, has_switched=False)
 
     @property
     def cycle(self) -> int:
@@ -361,7 +364,7 @@ class Partition:
         self.calendar.rewind()
         has_switched = self._running.has_switched or (self._closed is not None and self._closed.has_switched)
         self._recent.clear()
-        self._closed, self._running = None, self._begun(self.store.position, has_switched=has_switched)
+        self._closed, self._running = None, Cycle(self.store.position, has_switched=has_switched)
 
 
 def _calendar_changes(cycle: Cycle) -> tuple[list[tuple[int, bytes]], list[tuple[int, bytes]]]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from orchestrator.engine.handling import Action, Handling
+from orchestrator.engine.handling import Handling
+from orchestrator.engine.outputs import Action
 from orchestrator.observe.tracing import Span
 from orchestrator.stream.clock import WallClock
 from orchestrator.wire.actions import command_id

@@ -24,9 +24,9 @@ from orchestrator.names import Header
 from orchestrator.stream.blocks import Block
 from orchestrator.stream.breaker import NEVER_STOPS
 from orchestrator.stream.clock import wall_ms
-from orchestrator.stream.commit import Produce
 from orchestrator.stream.outbox import Outbox
 from orchestrator.stream.partition import Partition, Parts
+from orchestrator.stream.producing import Produce
 from orchestrator.stream.registry import Ref
 from orchestrator.stream.store import Identity, PartitionStore, Position
 from orchestrator.wire.framing import SchemaRef

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from orchestrator.engine.handling import Action, ConsentUsed
+from orchestrator.engine.outputs import Action, ConsentUsed
 from orchestrator.names import Header
 from orchestrator.wire.binary import END, FALSE, NOT_NULL, NULL, TRUE, double, long, optional, text, text_map, word
 from orchestrator.wire.framing import Headers

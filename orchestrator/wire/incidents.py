@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 import orjson
 
-from orchestrator.engine.handling import Handling, Incident
+from orchestrator.engine.handling import Handling
+from orchestrator.engine.outputs import Incident
 from orchestrator.names import Header, Reason, Stage
 from orchestrator.wire.gate import DEFAULT_LIMITS, Message, Refusal
 from orchestrator.wire.stops import Stop

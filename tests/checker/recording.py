@@ -15,7 +15,7 @@ from orchestrator.operate.demo.broken import broken
 from orchestrator.operate.demo.cohort import cohort
 from orchestrator.operate.demo.feed import interleaved
 from orchestrator.operate.produce import Encoder
-from orchestrator.stream.commit import Produce
+from orchestrator.stream.producing import Produce
 from orchestrator.wire.gate import Gate
 from orchestrator.wire.lines import EventLine
 from tests.checker.evidence import Evidence, Log, Topics

@@ -20,7 +20,8 @@ from confluent_kafka.admin import (
 
 from orchestrator.errors import NotAllowed
 from orchestrator.kafka import admin
-from orchestrator.stream.commit import Outcome, Produce
+from orchestrator.stream.commit import Outcome
+from orchestrator.stream.producing import Produce
 from tests.brokers import KafkaBroker, fill
 from tests.contract.cdnow import assert_journal_is_one_chain
 from tests.contract.conftest import MakeStage

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-import msgspec
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from orchestrator.engine.engine import NEVER, Engine
-from orchestrator.engine.handling import Action, Handling
+from orchestrator.engine.handling import Handling
+from orchestrator.engine.outputs import Action
 from orchestrator.engine.record import Record
 from orchestrator.engine.storing import decode, earliest, encode, next_due
 from orchestrator.simulate import Simulation
 from tests.engine.auditor import Auditor
 from tests.engine.workspace import DAY, HOUR, JOURNEYS, NOWHERE, POLICY
-from tests.engine.world import START, topology, what_is_read
+from tests.engine.world import START, as_bytes, topology, what_is_read
 
 ENGINE = Engine(topology(*JOURNEYS, policy=POLICY))
 CUSTOMERS = ("ann", "bob", "cy")
@@ -139,7 +139,7 @@ def _by_customer(handlings: list[Handling], kept: frozenset[str]) -> dict[str, b
     for each in handlings:
         if each.customer in kept:
             of[each.customer].append(each)
-    return {customer: msgspec.msgpack.encode(found) for customer, found in of.items()}
+    return {customer: as_bytes(found) for customer, found in of.items()}
 
 
 def test_t1_t3_t6_i1_i2_c1_c2_c3_c4_k1_k3_q1_q2_p2_any_history_keeps_every_promise_at_once() -> None:

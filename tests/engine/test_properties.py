@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.engine.engine import NEVER, Customer, Engine
-from orchestrator.engine.handling import Action, Handling
+from orchestrator.engine.handling import Handling
+from orchestrator.engine.outputs import Action
 from orchestrator.engine.record import Record
 from orchestrator.engine.storing import decode, encode, next_due
 from orchestrator.simulate import Simulation
-from tests.engine.world import START, offset_ms, topology
+from tests.engine.world import START, as_bytes, offset_ms, topology
 
 JOURNEYS = (
     """
@@ -127,7 +127,7 @@ def test_t1_i3_a_replay_gives_the_same_bytes_from_memory_or_from_the_store(
 ) -> None:
     given_records = records("c", history)
     first, second, restarted = alone(given_records), alone(given_records), alone(given_records, restart=True)
-    assert msgspec.msgpack.encode(first) == msgspec.msgpack.encode(second) == msgspec.msgpack.encode(restarted)
+    assert as_bytes(first) == as_bytes(second) == as_bytes(restarted)
     assert not [incident for handling in first[0] for incident in handling.incidents if incident.reason == "handler_error"]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +12,7 @@ from orchestrator.engine.handling import Handling
 from orchestrator.engine.record import Record
 from orchestrator.engine.storing import decode, earliest, encode, next_due
 from tests.engine.sending import mail, policy
-from tests.engine.world import START, topology
+from tests.engine.world import START, as_bytes, topology
 
 HOUR = 3_600_000
 POLICY = policy(
@@ -103,7 +102,7 @@ def run(history: History, *, restart: bool = False, check: Check | None = None) 
 @given(histories)
 def test_t1_k2_a_replay_from_memory_or_from_the_store_gives_the_same_bytes(history: History) -> None:
     first, second = run(history), run(history, restart=True)
-    assert msgspec.msgpack.encode(first) == msgspec.msgpack.encode(second)
+    assert as_bytes(first) == as_bytes(second)
     assert [incident for handling in first[0] for incident in handling.incidents] == []
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from msgspec.structs import replace
+import msgspec
 
 from orchestrator.engine.document import Document
 from orchestrator.engine.engine import Customer, Engine
-from orchestrator.engine.handling import Action, Decision, Handling, Incident
+from orchestrator.engine.handling import HANDLING_FIELDS, Decision, Handling
+from orchestrator.engine.outputs import Action, Incident
 from orchestrator.engine.record import Record
 from orchestrator.engine.storing import decode
 from orchestrator.engine.verbs import TABLE
@@ -80,7 +81,23 @@ def what_is_read(engine: Engine, record: Record) -> Record:
     if fields is None:
         return record
     payload = {name: value for name, value in record.payload.items() if name in fields}
-    return replace(record, payload=payload, occurred_at=record.occurred_at if OCCURRED_AT in fields else 0)
+    occurred_at = record.occurred_at if OCCURRED_AT in fields else 0
+    return Record(
+        record.type, record.customer, record.event_id, record.time, payload,
+        record.topic, record.partition, record.offset, occurred_at, record.schema_id,
+    )  # fmt: skip
+
+
+def as_bytes(given: object) -> bytes:
+    """Encode what an engine gave, handlings in it included, so that equal bytes are the same in every field."""
+    return msgspec.msgpack.encode(given, enc_hook=_plain)
+
+
+def _plain(given: object) -> object:
+    if isinstance(given, Decision):
+        return given.fields()
+    assert isinstance(given, Handling)
+    return {name: getattr(given, name) for name in HANDLING_FIELDS}
 
 
 def offset_ms(at: str | int) -> int:

@@ -13,7 +13,8 @@ from kafka.protocol.api_key import ApiKey
 from kafka.protocol.producer import EndTxnResponse
 
 from orchestrator.stream import commit as commit_module
-from orchestrator.stream.commit import Commit, Outcome, Produce, TransactionalProducer
+from orchestrator.stream.commit import Commit, Outcome, TransactionalProducer
+from orchestrator.stream.producing import Produce
 from tests.brokers import read_to_end, unique
 from tests.brokers.test_brokers import await_true
 from tests.faults.answers import with_error

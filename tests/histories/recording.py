@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs, to_builtins
+from msgspec import to_builtins
 
 from orchestrator.engine.engine import SEMANTICS, Engine
-from orchestrator.engine.handling import Action, Handling
+from orchestrator.engine.handling import HANDLING_FIELDS, Handling
+from orchestrator.engine.outputs import Action
 from orchestrator.engine.record import Record
 from orchestrator.engine.verbs import TABLE
 from orchestrator.language.loading import Source, SourceKind, load
@@ -101,8 +102,11 @@ def _lines(handlings: Iterable[Handling]) -> list[str]:
 
 def _said(handling: Handling) -> dict[str, Any]:
     """Leave out fields younger than the recorded histories where they say nothing."""
-    found = structs.asdict(handling).items()
-    return {name: value for name, value in found if name not in MEASURED and (value or name not in YOUNGER)}
+    found = {name: getattr(handling, name) for name in HANDLING_FIELDS if name not in MEASURED}
+    found["decisions"] = [
+        {name: value for name, value in each.fields().items() if value not in ("", 0, None)} for each in handling.decisions
+    ]
+    return {name: value for name, value in found.items() if value or name not in YOUNGER}
 
 
 def _actions(handlings: Iterable[Handling]) -> list[Action]:

@@ -10,9 +10,9 @@ from orchestrator.engine.engine import Engine
 from orchestrator.language.model import Topology
 from orchestrator.stream.blocks import Block
 from orchestrator.stream.breaker import DEFAULT_BREAKER, BreakerLimits
-from orchestrator.stream.commit import Produce
 from orchestrator.stream.outbox import Outbox
 from orchestrator.stream.partition import Partition, Parts
+from orchestrator.stream.producing import Produce
 from orchestrator.stream.store import FORMAT, Identity, PartitionStore
 from orchestrator.wire.gate import Gate
 from orchestrator.wire.journal import JournalRecord, decode_journal

@@ -13,8 +13,9 @@ from faust.types import TP
 
 from orchestrator.errors import RecordTooLarge, Unreachable, WorkerFenced
 from orchestrator.stream import commit as commit_module
-from orchestrator.stream.commit import Interrupted, Outcome, Produce, TransactionalProducer
+from orchestrator.stream.commit import Interrupted, Outcome, TransactionalProducer
 from orchestrator.stream.positions import metadata_of
+from orchestrator.stream.producing import Produce
 from tests.brokers import read_to_end, unique
 from tests.contract.conftest import MakeStage
 from tests.contract.stage import Stage

@@ -9,8 +9,8 @@ from confluent_kafka import Message
 
 from orchestrator.engine.engine import NEVER, next_due
 from orchestrator.engine.storing import decode
-from orchestrator.stream.commit import Produce
 from orchestrator.stream.partition import Partition
+from orchestrator.stream.producing import Produce
 from orchestrator.stream.store import Position
 from orchestrator.wire.handlings import decode_handling
 from tests.stream.bench import DAY, SCHEMAS, START, STREAMS, Bench, block, purchase, raw, to

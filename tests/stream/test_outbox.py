@@ -9,8 +9,8 @@ import pytest
 from orchestrator.names import Header, Reason
 from orchestrator.observe import metrics, waits
 from orchestrator.stream import outbox as outbox_module
-from orchestrator.stream.commit import Produce
 from orchestrator.stream.outbox import Outbox
+from orchestrator.stream.producing import Produce
 from tests.stream.bench import DAY, EVENTS, NUMBER, START, STREAMS, TOPOLOGY, Bench, block, journal_of, purchase, raw, to
 
 ACTIONS = "journeys.actions.email"

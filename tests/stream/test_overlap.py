@@ -16,8 +16,8 @@ from orchestrator.engine.engine import NEVER, next_due
 from orchestrator.errors import StoreDamaged
 from orchestrator.observe import tally
 from orchestrator.stream import worker as worker_module
-from orchestrator.stream.commit import Produce
 from orchestrator.stream.partition import Partition
+from orchestrator.stream.producing import Produce
 from tests.stream.bench import DAY, EVENTS, NUMBER, START, STREAMS, Bench, as_documents_go, block, purchase, raw, to
 from tests.stream.rig import Lossy, Rig
 

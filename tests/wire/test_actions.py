@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.engine.handling import Action, ConsentUsed
+from orchestrator.engine.outputs import Action, ConsentUsed
 from orchestrator.wire.actions import ActionEncoder, command_id, decode_action
 from orchestrator.wire.lines import action_line
 from orchestrator.wire.ours import our_schema

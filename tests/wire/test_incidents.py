@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 from confluent_kafka import Message
 
-from orchestrator.engine.handling import Handling, Incident
+from orchestrator.engine.handling import Handling
+from orchestrator.engine.outputs import Incident
 from orchestrator.names import Reason
 from orchestrator.wire.gate import Refusal
 from orchestrator.wire.incidents import incident_from_engine, incident_from_refusal, incident_timestamp

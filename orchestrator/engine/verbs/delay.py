@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final, Literal, cast
 
@@ -196,7 +196,7 @@ def _zone(walk: Walk, plan: DelayPlan) -> tzinfo:
         if zone is not None:
             return zone
         turn.count(Count.UNKNOWN_ZONES)
-    return zone_of(turn.program.policy.timezone) or UTC
+    return turn.program.zone
 
 
 def offset_ms(customer: str, journey: str, step: str, span_ms: Milliseconds) -> Milliseconds:

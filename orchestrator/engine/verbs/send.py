@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.engine import identity, moves
 from orchestrator.engine.arbitration import suppression
-from orchestrator.engine.handling import Action
 from orchestrator.engine.holdout import HOLDOUT
 from orchestrator.engine.outgoing import Candidate
+from orchestrator.engine.outputs import Action
 from orchestrator.engine.values import sendable
 from orchestrator.engine.verbs.verb import Verb, compiled
-from orchestrator.language.expressions import Expression
 from orchestrator.language.model import Expr, Journey, Milliseconds, Place, Policy, Step
 from orchestrator.language.reader import Fields
 from orchestrator.language.verb import Check, Target
@@ -45,17 +44,21 @@ class SendSettings(Frozen, frozen=True):
     urgent: bool = False
 
 
-class SendPlan(Frozen, frozen=True):
+class SendPlan:
     """What of a command is known before it is sent. `channel` is "" where it is chosen at the step, among `channels`."""
 
-    channel: str
-    channels: tuple[str, ...]
-    template: str
-    purpose: str
-    expires_ms: Milliseconds
-    data: tuple[tuple[str, Expression], ...]
-    on_suppressed: moves.Move
-    urgent: bool
+    __slots__ = ("channel", "channels", "data", "expires_ms", "on_suppressed", "purpose", "template", "urgent")
+
+    def __init__(self, settings: SendSettings) -> None:
+        """Compile the expressions."""
+        self.channels = () if settings.channels == (PREFERRED,) else settings.channels
+        self.channel = self.channels[0] if len(self.channels) == 1 else ""
+        self.template = settings.template
+        self.purpose = settings.purpose
+        self.expires_ms: int = settings.expires_ms
+        self.data = tuple((name, compiled(expr)) for name, expr in settings.data)
+        self.on_suppressed: moves.Move = ON_SUPPRESSED.get(settings.on_suppressed) or moves.Go(settings.on_suppressed)
+        self.urgent = settings.urgent
 
 
 class Send(Verb):
@@ -108,11 +111,7 @@ class Send(Verb):
     def plan(self, step: Step) -> SendPlan:
         """Compile the expressions."""
         settings: SendSettings = step.settings
-        move = ON_SUPPRESSED.get(settings.on_suppressed) or moves.Go(settings.on_suppressed)
-        data = tuple((name, compiled(expr)) for name, expr in settings.data)
-        channels = () if settings.channels == (PREFERRED,) else settings.channels
-        channel = channels[0] if len(channels) == 1 else ""
-        return SendPlan(channel, channels, settings.template, settings.purpose, settings.expires_ms, data, move, settings.urgent)
+        return SendPlan(settings)
 
     def entry_channels(self, step: Step, journey: Journey, policy: Policy) -> tuple[str, ...]:
         """Give this send's channels if it is for the journey's own purpose; `preferred` may be any message channel."""

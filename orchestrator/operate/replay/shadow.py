@@ -13,7 +13,8 @@ from typing import Any
 from msgspec import Struct
 
 from orchestrator.engine.engine import Customer
-from orchestrator.engine.handling import Handling, Incident
+from orchestrator.engine.handling import Handling
+from orchestrator.engine.outputs import Incident
 from orchestrator.engine.record import Record
 from orchestrator.names import Reason
 from orchestrator.operate.replay.programs import Program

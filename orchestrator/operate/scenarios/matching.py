@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from orchestrator.engine.handling import Action, Decision, Incident
+from orchestrator.engine.handling import Decision
+from orchestrator.engine.outputs import Action, Incident
 from orchestrator.operate.scenarios.playing import Moment
 from orchestrator.operate.scenarios.scenario import Span
 
@@ -42,7 +43,7 @@ def decision_fact(moment: Moment, decision: Decision) -> Fact:
     """Give a decision with what it has from its handling."""
     handling = moment.handling
     head = {"at": handling.at, "customer": handling.customer, "event": handling.event, "event_id": handling.event_id}
-    return Fact(moment, decision, head | {name: getattr(decision, name) for name in decision.__struct_fields__})
+    return Fact(moment, decision, head | decision.fields())
 
 
 def incident_fact(moment: Moment, incident: Incident) -> Fact:
