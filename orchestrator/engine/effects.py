@@ -36,13 +36,19 @@ def change_consent(turn: Turn) -> None:
         withdrawal.carry_out(turn, change)
 
 
+KEEPS_NULLS: Final = 4  # the semantics from which on a null for a name that is not in the profile is remembered
+
+
 def merge_profile(turn: Turn) -> None:
     """Merge a payload into the profile at top level; null deletes a name. Newest record time wins."""
     profile = turn.document.profile
     merged = dict(profile)
+    keeps_nulls = turn.program.semantics >= KEEPS_NULLS
     for name, value in turn.payload.items():
         known = profile.get(name)
-        if (known is None and value is not None) or (known is not None and known[1] <= turn.now):
+        # A null for a name that is not there is kept as well, so that an older update which comes later does not set it.
+        is_newer = (value is not None or keeps_nulls) if known is None else known[1] <= turn.now
+        if is_newer:
             merged[name] = (value, turn.now)
     if len(_encode(merged)) > turn.program.policy.limits.context_bytes:
         limit = turn.program.policy.limits.context_bytes

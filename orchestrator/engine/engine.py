@@ -25,9 +25,9 @@ __all__ = ["EARLIER_SEMANTICS", "NEVER", "SEMANTICS", "Customer", "Engine", "due
 
 # Raised when the same history gives other decisions, actions or documents than before; not for a field more in documents by which
 # nothing is decided.
-SEMANTICS: Final = 3
+SEMANTICS: Final = 4
 # Older ones by which an engine can still decide, so that what they recorded can be replayed.
-EARLIER_SEMANTICS: Final = (2,)
+EARLIER_SEMANTICS: Final = (2, 3)
 
 
 class Engine:

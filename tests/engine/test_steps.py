@@ -141,6 +141,14 @@ def test_a88_the_newest_record_time_wins_even_over_a_later_arrival() -> None:
     assert world.actions[0].data == {"plan": "new"}
 
 
+def test_a88_a_null_for_a_name_that_was_never_there_wins_over_an_older_update_as_well() -> None:
+    world = World(PROFILE_MAIL)
+    world.event("profile.updated", "10s", plan="new", city=None)
+    world.event("profile.updated", "5s", city="Perth")
+    world.event("began", "11s")
+    assert world.actions[0].data == {"plan": "new"}
+
+
 def test_a88_a_late_records_set_does_not_overwrite_what_a_younger_record_said() -> None:
     # plan=new at 10s; then a record of 5s arrives, whose step sets plan and city: city is new, plan stays
     world = World(journey_of("- {id: note, set: {profile.plan: '\"old\"', profile.city: '\"Perth\"'}}" + MAIL))
