@@ -160,12 +160,7 @@ def drop(turn: Turn, instance: bytes, reason: str) -> None:
     for candidate in turn.pending:
         if candidate.walk is not None and candidate.walk.instance.id == instance:
             candidate.may_wait = False
-    contact = turn.contact
-    if contact is not None and contact.held:
-        name = uuid_text(instance)
-        cancel(turn, reason, lambda held: held.action.instance == name)
-    else:
-        tidy(turn.document, turn.now)
+    cancel(turn, reason, lambda held: held.action.instance == uuid_text(instance))
 
 
 def stop(document: Document, due: int) -> bool:

@@ -86,7 +86,7 @@ class Turn:
 
     @property
     def contact(self) -> Contact | None:
-        """The document's part about sends, None where it has none."""
+        """The document's part about sends, None where it has none. Decoded once, it costs no call of the interpreter."""
         kept: Raw | Contact | None = self.document.lazy_contact
         return self.document.contact if isinstance(kept, Raw) else kept
 

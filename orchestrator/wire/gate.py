@@ -156,11 +156,10 @@ class Gate:
 class _Route:
     """What a frame means on a topic. `skim` reads what is wanted of the payload, None where that is all of it."""
 
-    __slots__ = ("body", "event", "is_heard", "schema_id", "skim", "type")
+    __slots__ = ("body", "event", "is_heard", "schema_id", "skim")
 
     def __init__(self, event: EventType, is_heard: bool, body: int, schema_id: str, skim: Skim | None) -> None:
         self.event = event
-        self.type = event.type
         self.is_heard = is_heard
         self.body = body
         self.schema_id = schema_id
@@ -211,7 +210,7 @@ def _decode(route: _Route, value: bytes, customer: str, time: int, message: Mess
     if not event_id:  # whatever was odd about it: what this makes of the record counts
         event_id, occurred_at, payload = _decode_whole(route, value, customer, message)
     return Record(
-        route.type, customer, event_id, time, payload,
+        route.event.type, customer, event_id, time, payload,
         message.topic(), message.partition(), message.offset(), occurred_at, route.schema_id,
     )  # fmt: skip
 
