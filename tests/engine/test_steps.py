@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine.world import AGAIN, POLICY, START, World, journey_of, offset_ms
+from orchestrator.engine.engine import Engine
+from orchestrator.simulate import Simulation
+from tests.engine.world import AGAIN, POLICY, START, World, journey_of, offset_ms, topology
 
 STEPS = """
 journey: j
@@ -147,6 +149,15 @@ def test_a88_a_null_for_a_name_that_was_never_there_wins_over_an_older_update_as
     world.event("profile.updated", "5s", city="Perth")
     world.event("began", "11s")
     assert world.actions[0].data == {"plan": "new"}
+
+
+def test_a88_by_the_semantics_of_before_such_a_null_was_forgotten() -> None:
+    world = World(PROFILE_MAIL)
+    world.simulation = Simulation(Engine(topology(PROFILE_MAIL), semantics=3))
+    world.event("profile.updated", "10s", plan="new", city=None)
+    world.event("profile.updated", "5s", city="Perth")
+    world.event("began", "11s")
+    assert world.actions[0].data == {"plan": "new", "city": "Perth"}
 
 
 def test_a88_a_late_records_set_does_not_overwrite_what_a_younger_record_said() -> None:
