@@ -19,9 +19,9 @@ ROOT: Final = Path(__file__).parent
 # What events go through. Not what defines Structs that are stored or sent, they gain nothing; nor what is seldom met.
 MODULES: Final = (
     *(f"engine/{name}.py" for name in (
-        "answers", "arbitration", "caps", "consent", "customer", "customer_clock", "dedupe", "engine", "entries", "goals",
-        "handle", "handling", "held", "holdout", "identity", "local_time", "memory", "outgoing", "pausing", "program", "quiet",
-        "record", "send_rules", "storing", "suppress", "timers", "turn", "upkeep", "values", "walk",
+        "answers", "arbitration", "caps", "consent", "customer", "customer_clock", "dedupe", "engine", "entries", "fields",
+        "goals", "handle", "handling", "held", "holdout", "identity", "local_time", "memory", "outgoing", "pausing", "program",
+        "quiet", "record", "send_rules", "storing", "suppress", "timers", "turn", "upkeep", "values", "walk",
     )),
     *(f"engine/verbs/{name}.py" for name in (
         "alert", "call", "delay", "end", "go", "hold_until", "randomize", "send", "set", "split", "start", "verb",

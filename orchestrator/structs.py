@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TypeVar
 
 import msgspec
@@ -18,11 +17,6 @@ def resolved(struct: type[S]) -> type[S]:
     """
     msgspec.msgpack.Decoder(struct)
     return struct
-
-
-def same(one: object, other: object, names: Iterable[str]) -> bool:
-    """Tell whether two objects have the same under all these names: equality for classes that are no Structs."""
-    return all(getattr(one, name) == getattr(other, name) for name in names)
 
 
 class Frozen(Struct, frozen=True):

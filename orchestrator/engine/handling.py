@@ -5,28 +5,29 @@ Classes of their own and not Structs: where they are compiled, a field of theirs
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from orchestrator.structs import same
+from orchestrator.engine.fields import Fielded
 
 if TYPE_CHECKING:
     from orchestrator.engine.outputs import Action, Export, Incident
 
 
-# In the order in which they are shown.
-LINE_FIELDS: Final = (
+_LINE: Final = (
     "kind", "journey", "version", "instance", "key", "state", "step", "reason", "by", "outcome", "arm", "channel", "action_id",
     "detail",
 )  # fmt: skip
 
 
-class Decision:
+class Decision(Fielded):
     """One line of the decision log. Empty text means that the field does not apply.
 
     `at`, customer, event and event_id are those of the Handling. `detail` holds what only some kinds have, as text.
     """
 
-    __slots__ = LINE_FIELDS
+    __slots__ = _LINE
+
+    FIELDS: ClassVar = _LINE
 
     def __init__(  # noqa: PLR0913, PLR0917 - the fields of a line
         self,
@@ -60,22 +61,13 @@ class Decision:
         self.action_id = action_id
         self.detail = detail
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Decision) and same(self, other, LINE_FIELDS)
 
-    __hash__ = None  # type: ignore[assignment]
-
-    def fields(self) -> dict[str, Any]:
-        """Give its fields by their names."""
-        return {name: getattr(self, name) for name in LINE_FIELDS}
-
-
-HANDLING_FIELDS: Final = (
+_OUTPUTS: Final = (
     "customer", "at", "event", "event_id", "decisions", "actions", "incidents", "counts", "profile", "joined", "export", "stays",
 )  # fmt: skip
 
 
-class Handling:
+class Handling(Fielded):
     """The outputs of one handling, in order. `at` is the record's time or the timers' due instant, ms UTC.
 
     `event` is the record's type, "" for timers. `counts` holds what is counted and is no decision, by `names.Count`. `profile`
@@ -84,7 +76,9 @@ class Handling:
     everything that is kept gets. `stays` are the states that instances left, for metrics: journey, state, how long it was in ms.
     """
 
-    __slots__ = HANDLING_FIELDS
+    __slots__ = _OUTPUTS
+
+    FIELDS: ClassVar = _OUTPUTS
 
     def __init__(  # noqa: PLR0913, PLR0917 - as `Decision`
         self,
@@ -109,8 +103,3 @@ class Handling:
         self.joined = ""
         self.export: Export | None = None
         self.stays: list[tuple[str, str, int]] = []
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Handling) and same(self, other, HANDLING_FIELDS)
-
-    __hash__ = None  # type: ignore[assignment]

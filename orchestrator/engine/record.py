@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
-from orchestrator.structs import same
+from orchestrator.engine.fields import Fielded
 
-FIELDS: Final = (
+_FIELDS: Final = (
     "type", "customer", "event_id", "time", "payload", "topic", "partition", "offset", "occurred_at", "schema_id",
 )  # fmt: skip
 
 
-class Record:
+class Record(Fielded):
     """One fact about a customer. `time` is the Kafka timestamp in ms UTC (rule T2); `event_id` is "" where none was given.
 
     `payload` maps field names to plain values; timestamps in it are integer ms, decimals are floats; null fields may be there.
@@ -19,7 +19,9 @@ class Record:
     as well as `occurred_at`, which is 0 then.
     """
 
-    __slots__ = FIELDS
+    __slots__ = _FIELDS
+
+    FIELDS: ClassVar = _FIELDS
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts of a record
         self,
@@ -44,11 +46,6 @@ class Record:
         self.offset = offset
         self.occurred_at = occurred_at
         self.schema_id = schema_id
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Record) and same(self, other, FIELDS)
-
-    __hash__ = None  # type: ignore[assignment]
 
     def of(self, customer: str) -> Record:
         """Give the same fact as one about another id of the same person."""

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from confluent_kafka import KafkaException
 
-from orchestrator.structs import same
+from orchestrator.engine.fields import Fielded
 
 _PARTS: Final = ("topic", "partition", "key", "value", "headers", "at")
 
 
-class Produce:
+class Produce(Fielded):
     """One record to produce. `at` is its timestamp in ms, 0 for the time of producing."""
 
     __slots__ = _PARTS
+
+    FIELDS: ClassVar = _PARTS
 
     def __init__(
         self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Any = None, at: int = 0
@@ -26,11 +28,6 @@ class Produce:
         self.value = value
         self.headers = headers
         self.at = at
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Produce) and same(self, other, _PARTS)
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 def hand_over(

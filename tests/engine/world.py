@@ -9,7 +9,8 @@ import msgspec
 
 from orchestrator.engine.document import Document
 from orchestrator.engine.engine import Customer, Engine
-from orchestrator.engine.handling import HANDLING_FIELDS, Decision, Handling
+from orchestrator.engine.fields import Fielded
+from orchestrator.engine.handling import Decision, Handling
 from orchestrator.engine.outputs import Action, Incident
 from orchestrator.engine.record import Record
 from orchestrator.engine.storing import decode
@@ -80,12 +81,10 @@ def what_is_read(engine: Engine, record: Record) -> Record:
     fields = engine.reads(record.type)
     if fields is None:
         return record
-    payload = {name: value for name, value in record.payload.items() if name in fields}
-    occurred_at = record.occurred_at if OCCURRED_AT in fields else 0
-    return Record(
-        record.type, record.customer, record.event_id, record.time, payload,
-        record.topic, record.partition, record.offset, occurred_at, record.schema_id,
-    )  # fmt: skip
+    read = record.of(record.customer)
+    read.payload = {name: value for name, value in record.payload.items() if name in fields}
+    read.occurred_at = record.occurred_at if OCCURRED_AT in fields else 0
+    return read
 
 
 def as_bytes(given: object) -> bytes:
@@ -94,10 +93,8 @@ def as_bytes(given: object) -> bytes:
 
 
 def _plain(given: object) -> object:
-    if isinstance(given, Decision):
-        return given.fields()
-    assert isinstance(given, Handling)
-    return {name: getattr(given, name) for name in HANDLING_FIELDS}
+    assert isinstance(given, Fielded)
+    return given.fields()
 
 
 def offset_ms(at: str | int) -> int:
