@@ -100,7 +100,7 @@ def test_an_older_document_without_the_last_fields_is_read() -> None:
 
 def test_a_document_with_nothing_in_it_becomes_none() -> None:
     world = World(WINBACK)
-    world.event("profile.updated", "0s", id="", plan=None)
+    world.event("profile.updated", "0s", id="")  # it names nothing; a null would be remembered
     assert world.customer().stored is None
 
 
