@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Final
 
 NULL: Final = b"\x00"  # branch 0 of ["null", T]
@@ -32,15 +31,11 @@ def _varint(zigzag: int) -> bytes:
 _FEW: Final = 1 << 13  # numbers whose zigzag has 14 bits: two bytes
 _SMALL: Final = tuple(_varint(number << 1) for number in range(_FEW))
 _SMALL_OPTIONAL: Final = tuple(NOT_NULL + encoded for encoded in _SMALL)
-_LOW: Final = tuple(bytes((low & 0x7F | 0x80, low >> 7 | 0x80)) for low in range(2 * _FEW))
-
-
-# Of times the higher bytes stay the same for 8 s; six bytes one by one take a microsecond.
-@lru_cache(maxsize=4096)
-def _high(zigzag: int) -> bytes:
-    if zigzag >> 50:
-        raise OverflowError("an Avro long has 64 bits")
-    return _varint(zigzag)
+# Bytes by 14 bits at a time, since six bytes of a time one by one take a microsecond: such as more follow, and the last ones.
+_MORE: Final = tuple(bytes((bits & 0x7F | 0x80, bits >> 7 | 0x80)) for bits in range(2 * _FEW))
+_LAST: Final = tuple(_varint(bits) for bits in range(2 * _FEW))
+_FROM: Final = 1 << 28  # zigzags of five or six bytes: times from 2 January 1970 on, until 2039
+_UNTIL: Final = 1 << 42
 
 
 def long(number: int) -> bytes:
@@ -48,7 +43,11 @@ def long(number: int) -> bytes:
     if 0 <= number < _FEW:
         return _SMALL[number]
     zigzag = number << 1 if number > 0 else (-number << 1) - 1
-    return _LOW[zigzag & 0x3FFF] + _high(zigzag >> 14) if zigzag >> 14 else _varint(zigzag)
+    if _FROM <= zigzag < _UNTIL:
+        return _MORE[zigzag & 0x3FFF] + _MORE[zigzag >> 14 & 0x3FFF] + _LAST[zigzag >> 28]
+    if zigzag >> 64:
+        raise OverflowError("an Avro long has 64 bits")
+    return _varint(zigzag)
 
 
 def double(number: float) -> bytes:
@@ -72,8 +71,18 @@ def optional(value: str) -> bytes:
     return (_SMALL_OPTIONAL[size] if size < _FEW else NOT_NULL + long(size)) + raw
 
 
-# For the few words that a program uses as names: encoding one takes twice as long as finding it again.
-word = lru_cache(maxsize=4096)(text)
+_KEPT: Final = 4096
+_words: dict[str, bytes] = {}
+
+
+def word(value: str) -> bytes:
+    """Encode one of the few words that a program uses as names: encoding one takes twice as long as finding it again."""
+    found = _words.get(value)
+    if found is None:
+        if len(_words) >= _KEPT:
+            _words.clear()
+        found = _words[value] = text(value)
+    return found
 
 
 def text_map(values: Mapping[str, str]) -> bytes:
