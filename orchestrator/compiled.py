@@ -27,7 +27,7 @@ MODULES: Final = (
         "alert", "call", "delay", "end", "go", "hold_until", "randomize", "send", "set", "split", "start", "verb",
     )),
     "language/expressions.py", "language/shortcuts.py",
-    "stream/outbox.py", "stream/partition.py", "stream/producing.py",
+    "stream/batches.py", "stream/calendar.py", "stream/outbox.py", "stream/partition.py", "stream/producing.py",
     "wire/actions.py", "wire/binary.py", "wire/gate.py", "wire/handlings.py",
 )  # fmt: skip
 _FOLDERS: Final = frozenset(str((ROOT / path).parent) for path in MODULES)

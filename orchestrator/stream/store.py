@@ -1,7 +1,7 @@
 """One partition's RocksDB: customer documents, the timer calendar and the position that they belong to.
 
 Everything of one committed cycle goes in as one WriteBatch, so that whatever point RocksDB comes back to after a crash is a
-state that Kafka once had; what is missing is restored from the changelog. Keys: `d` + customer, `t` + due + customer, `m`.
+state that Kafka once had; what is missing is restored from the changelog.
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ from rocksdict import BlockBasedOptions, Cache, DBCompressionType, MemtableFacto
 
 from orchestrator.engine.engine import NEVER, due_bytes
 from orchestrator.errors import OrchestratorError, StoreDamaged, StoreUnusable
+from orchestrator.stream.batches import DOCUMENT, META, TIMER, batch_of, timer_key
 from orchestrator.structs import resolved
 
 FORMAT: Final = 1
-_DOCUMENT: Final = b"d"
-_TIMER: Final = b"t"
-_META: Final = b"m"
 _AFTER_TIMERS: Final = b"u"
 _NEVER: Final = NEVER.to_bytes(8, "big")
 
@@ -172,7 +170,7 @@ class PartitionStore:
 
     def _position_of(self, identity: Identity) -> Position:
         try:
-            raw = self._db.get(_META)
+            raw = self._db.get(META)
             meta = msgspec.msgpack.decode(raw, type=_Meta) if raw else _Meta(identity, Position())
         except Exception as error:
             raise StoreDamaged("the local store's position cannot be read", where=str(self.path)) from error
@@ -183,7 +181,7 @@ class PartitionStore:
     def get_many(self, customers: Sequence[bytes]) -> list[bytes | None]:
         """Give the stored documents in the order asked; None for a customer without one. Raises StoreDamaged."""
         try:
-            found: list[bytes | None] = self._db.get([_DOCUMENT + c for c in customers])
+            found: list[bytes | None] = self._db.get([DOCUMENT + c for c in customers])
         except Exception as error:
             raise self._unreadable(error) from error
         return found
@@ -210,8 +208,8 @@ class PartitionStore:
 
         Raises StoreDamaged.
         """
-        start = _timer_key(*after) + b"\0" if after[1] else _timer_key(after[0], b"")
-        keys = self._keys(start, _timer_key(before, b""), limit)
+        start = timer_key(*after) + b"\0" if after[1] else timer_key(after[0], b"")
+        keys = self._keys(start, timer_key(before, b""), limit)
         return [(int.from_bytes(key[1:9], "big"), key[9:]) for key in keys]
 
     def _keys(self, start: bytes, end: bytes, limit: int) -> list[bytes]:
@@ -233,10 +231,10 @@ class PartitionStore:
     def page(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """List at most `limit` documents by key, from the first key after `after`, notes included. Raises StoreDamaged."""
         iterator, found = self._db.iter(), list[tuple[bytes, bytes]]()
-        iterator.seek(_DOCUMENT + after + b"\0" if after else _DOCUMENT)
+        iterator.seek(DOCUMENT + after + b"\0" if after else DOCUMENT)
         try:
-            while len(found) < limit and iterator.valid() and (key := iterator.key()).startswith(_DOCUMENT):
-                found.append((key[len(_DOCUMENT) :], iterator.value()))
+            while len(found) < limit and iterator.valid() and (key := iterator.key()).startswith(DOCUMENT):
+                found.append((key[len(DOCUMENT) :], iterator.value()))
                 iterator.next()
             if not iterator.valid():
                 iterator.status()
@@ -248,7 +246,7 @@ class PartitionStore:
 
     def earliest_due(self, after: int) -> int | None:
         """Give the due of the first calendar entry at or after `after`, None where there is none. Raises StoreDamaged."""
-        keys = self._keys(_timer_key(after, b""), _AFTER_TIMERS, 1)
+        keys = self._keys(timer_key(after, b""), _AFTER_TIMERS, 1)
         return int.from_bytes(keys[0][1:9], "big") if keys else None
 
     def write(
@@ -263,16 +261,7 @@ class PartitionStore:
         Raises StoreDamaged where the store must be rebuilt, and StoreUnusable: after a failed write RocksDB refuses all
         others until it is opened anew.
         """
-        batch = WriteBatch(raw_mode=True)
-        for customer, stored in documents.items():
-            if stored is None:
-                batch.delete(_DOCUMENT + customer)
-            else:
-                batch.put(_DOCUMENT + customer, stored)
-        for due, customer in timers_gone:
-            batch.delete(_timer_key(due, customer))
-        for due, customer in timers_new:
-            batch.put(_timer_key(due, customer), b"")
+        batch = batch_of(documents, timers_gone, timers_new)
         position.written_at = int(time.time() * 1000)
         self._write(batch, position)
 
@@ -286,19 +275,19 @@ class PartitionStore:
         put, earliest = batch.put, _NEVER
         for customer, stored in documents.items():
             if stored is None:
-                batch.delete(_DOCUMENT + customer)
+                batch.delete(DOCUMENT + customer)
                 continue
-            put(_DOCUMENT + customer, stored)
+            put(DOCUMENT + customer, stored)
             due = due_bytes(stored)
             if due != _NEVER:
-                put(_TIMER + due + customer, b"")
+                put(TIMER + due + customer, b"")
                 earliest = min(earliest, due)
         position.timers_from = min(position.timers_from, int.from_bytes(earliest, "big"))
         position.written_at = position.written_at or int(time.time() * 1000)
         self._write(batch, position)
 
     def _write(self, batch: WriteBatch, position: Position) -> None:
-        batch.put(_META, msgspec.msgpack.encode(_Meta(self.identity, position)))
+        batch.put(META, msgspec.msgpack.encode(_Meta(self.identity, position)))
         self._refusing(lambda: self._db.write(batch))
         self.position = position
 
@@ -313,9 +302,9 @@ class PartitionStore:
     def documents(self) -> Iterable[tuple[bytes, bytes]]:
         """Walk all (customer, stored document) pairs in key order. Raises StoreDamaged."""
         iterator = self._db.iter()
-        iterator.seek(_DOCUMENT)
+        iterator.seek(DOCUMENT)
         try:
-            while iterator.valid() and (key := iterator.key()).startswith(_DOCUMENT):
+            while iterator.valid() and (key := iterator.key()).startswith(DOCUMENT):
                 yield key[1:], iterator.value()
                 iterator.next()
             if not iterator.valid():
@@ -329,10 +318,6 @@ class PartitionStore:
         """Close; a store that cannot even be closed is left to the next opening's checks."""
         with suppress(Exception):
             self._db.close()
-
-
-def _timer_key(due: int, customer: bytes) -> bytes:
-    return _TIMER + max(due, 0).to_bytes(8, "big") + customer
 
 
 def _is_no_damage(error: Exception) -> bool:
