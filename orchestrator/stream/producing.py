@@ -36,13 +36,13 @@ def hand_over(
     """Hand records to a confluent-kafka producer; `told` has what each one's delivery is told to.
 
     Where one is not taken, `refused` is told of it, and KafkaException is raised. The fold waits for Python's lock meanwhile:
-    with names or a call of our own a record costs twice as much.
+    with names or a call of our own a record costs twice as much, and an empty list of headers is a tenth of it.
     """
     produce = producer.produce
     for r, on_delivery in zip(records, told, strict=True):
         while True:
             try:
-                produce(r.topic, r.value, r.key, r.partition, on_delivery, None, r.at, r.headers)
+                produce(r.topic, r.value, r.key, r.partition, on_delivery, None, r.at, r.headers or None)
                 break
             except BufferError:
                 producer.poll(0.1)
