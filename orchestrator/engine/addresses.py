@@ -26,7 +26,7 @@ from orchestrator.engine.values import key_text
 from orchestrator.language.expressions import compile_expression
 
 if TYPE_CHECKING:
-    from orchestrator.engine.outputs import Action
+    from orchestrator.engine.handling import Action
     from orchestrator.engine.turn import Turn
     from orchestrator.language.model import AddressDedupe, Channel
 
@@ -95,9 +95,9 @@ class AddressRule:
         mine = Claim(_hashed(turn.customer), uuid_bytes(action.action_id), action.expires_at)
         _keep(turn, name, [*(claim for claim in _claims(turn, name) if claim.action != mine.action), mine])
 
-    def freed(self, turn: Turn, name: str, action: Action) -> None:
+    def freed(self, turn: Turn, name: str, action_id: str) -> None:
         """Give up the claim of a held send that will not leave."""
-        mine, claims = uuid_bytes(action.action_id), _claims(turn, name)
+        mine, claims = uuid_bytes(action_id), _claims(turn, name)
         if any(claim.action == mine for claim in claims):
             _keep(turn, name, [claim for claim in claims if claim.action != mine])
 

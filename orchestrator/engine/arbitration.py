@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.engine import caps, held, pausing, rates
+from orchestrator.engine import held, pausing, rates
 from orchestrator.engine.addresses import DUPLICATE
 from orchestrator.engine.contact import CAP, OPERATOR, QUIET_HOURS, RATE
 from orchestrator.engine.customer_clock import zone_of
@@ -18,9 +18,9 @@ from orchestrator.engine.quiet import quiet_until
 from orchestrator.names import Kind
 
 if TYPE_CHECKING:
-    from orchestrator.engine.outputs import Action
+    from orchestrator.engine.caps import CapRule
+    from orchestrator.engine.handling import Action
     from orchestrator.engine.turn import Turn
-    from orchestrator.language.model import Cap
 
 
 def suppression(turn: Turn, action: Action) -> tuple[str, str]:
@@ -98,15 +98,15 @@ def _is_stopped(turn: Turn, candidate: Candidate) -> bool:
     return bool(until)
 
 
-def _caps_over(turn: Turn, action: Action) -> tuple[Cap, ...]:
+def _caps_over(turn: Turn, action: Action) -> tuple[CapRule, ...]:
     counting = turn.program.sends.caps_of(action)
     if not counting:
         return ()
     contact, now, zone = turn.contact, turn.now, zone_of(turn)
-    return tuple([cap for cap in counting if caps.is_over(cap, contact, now, zone)])
+    return tuple([cap for cap in counting if cap.is_over(contact, now, zone)])
 
 
-def _hold_for_caps(turn: Turn, candidate: Candidate, over: tuple[Cap, ...]) -> bool:
+def _hold_for_caps(turn: Turn, candidate: Candidate, over: tuple[CapRule, ...]) -> bool:
     """Hold a send until all caps are free, or suppress it: where one cap skips, or the time to hold is up (rule K4)."""
     skipping = next((cap for cap in over if cap.over == "skip"), None)
     until = min((candidate.decided + cap.max_hold_ms for cap in over), default=0)
@@ -114,10 +114,10 @@ def _hold_for_caps(turn: Turn, candidate: Candidate, over: tuple[Cap, ...]) -> b
     if skipping is not None or until <= turn.now:
         log(turn, candidate, Kind.ACTION_SUPPRESSED, CAP).detail = {"cap": (skipping or over[0]).id}
         if candidate.address:
-            turn.program.sends.addresses.freed(turn, candidate.address, candidate.action)
+            turn.program.sends.addresses.freed(turn, candidate.address, candidate.action.action_id)
         return False
     zone = zone_of(turn)
-    held.hold(turn, candidate, CAP, max(caps.frees_at(cap, turn.contact, turn.now, zone) for cap in over), until)
+    held.hold(turn, candidate, CAP, max(cap.frees_at(turn.contact, turn.now, zone) for cap in over), until)
     return True
 
 

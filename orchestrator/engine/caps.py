@@ -24,50 +24,67 @@ if TYPE_CHECKING:
 _DAY_MS: Final = 86_400_000
 
 
-def covers(cap: Cap, channel: str, purpose: str) -> bool:
-    """Tell whether a cap counts sends of a channel and purpose."""
-    return (not cap.channels or channel in cap.channels) and (not cap.purposes or purpose in cap.purposes)
+class CapRule:
+    """One cap of the policy. `over` is what becomes of a send beyond it, "hold" or "skip", held for `max_hold_ms` at most."""
 
+    __slots__ = (
+        "_channels", "_is_daily", "_is_rolling", "_latest", "_limit", "_per_ms", "_purposes", "id", "max_hold_ms", "over",
+    )  # fmt: skip
 
-def is_over(cap: Cap, contact: Contact | None, now: int, zone: ZoneInfo) -> bool:
-    """Tell whether one more send at `now` would be over the cap."""
-    if contact is None or not (contact.sent or contact.held):
-        return cap.limit < 1
-    return len(_sent(cap, contact, now, zone)) + len(_held(cap, contact)) >= cap.limit
+    def __init__(self, cap: Cap) -> None:
+        self.id = cap.id
+        self.over = cap.over
+        self.max_hold_ms: int = cap.max_hold_ms
+        self._limit = cap.limit
+        self._per_ms: int = cap.per_ms
+        self._channels = frozenset(cap.channels)
+        self._purposes = frozenset(cap.purposes)
+        self._is_rolling = cap.window == "rolling"
+        self._is_daily = cap.per_ms == _DAY_MS
+        self._latest: tuple[ZoneInfo | None, int, int] = (None, 0, 0)  # the day or week that was asked for last, and its zone
 
+    def covers(self, channel: str, purpose: str) -> bool:
+        """Tell whether it counts sends of a channel and purpose."""
+        return (not self._channels or channel in self._channels) and (not self._purposes or purpose in self._purposes)
 
-def frees_at(cap: Cap, contact: Contact | None, now: int, zone: ZoneInfo) -> int:
-    """Give the instant at which a cap that is over has a slot, as far as is known now; NEVER for a limit of 0."""
-    if cap.limit < 1 or contact is None:
-        return NEVER
-    if cap.window == "calendar":
-        return _calendar(cap, now, zone)[1]
-    ends = [sent.time + cap.per_ms for sent in _sent(cap, contact, now, zone)]
-    ends += [max(held.look_at, now) + cap.per_ms for held in _held(cap, contact)]
-    return sorted(ends)[len(ends) - cap.limit]
+    def is_over(self, contact: Contact | None, now: int, zone: ZoneInfo) -> bool:
+        """Tell whether one more send at `now` would be over the cap."""
+        if contact is None or not (contact.sent or contact.held):
+            return self._limit < 1
+        return len(self._sent(contact, now, zone)) + len(self._held(contact)) >= self._limit
 
+    def frees_at(self, contact: Contact | None, now: int, zone: ZoneInfo) -> int:
+        """Give the instant at which a cap that is over has a slot, as far as is known now; NEVER for a limit of 0."""
+        if self._limit < 1 or contact is None:
+            return NEVER
+        if not self._is_rolling:
+            return self._calendar(now, zone)[1]
+        ends = [sent.time + self._per_ms for sent in self._sent(contact, now, zone)]
+        ends += [max(held.look_at, now) + self._per_ms for held in self._held(contact)]
+        return sorted(ends)[len(ends) - self._limit]
 
-def window_end(cap: Cap, now: int, zone: ZoneInfo) -> int:
-    """Give the instant from which a send that leaves at `now` no longer counts."""
-    return now + cap.per_ms if cap.window == "rolling" else _calendar(cap, now, zone)[1]
+    def window_end(self, now: int, zone: ZoneInfo) -> int:
+        """Give the instant from which a send that leaves at `now` no longer counts."""
+        return now + self._per_ms if self._is_rolling else self._calendar(now, zone)[1]
 
+    def _sent(self, contact: Contact, now: int, zone: ZoneInfo) -> list[Sent]:
+        """Give the emitted sends from the beginning of the window of `now` on.
 
-def _sent(cap: Cap, contact: Contact, now: int, zone: ZoneInfo) -> list[Sent]:
-    """Give the emitted sends from the beginning of the window of `now` on.
+        A late record finds sends that left after its time. They all count: its own send may be held and leave among them.
+        """
+        opens = now - self._per_ms + 1 if self._is_rolling else self._calendar(now, zone)[0]
+        return [sent for sent in contact.sent if opens <= sent.time and self.covers(sent.channel, sent.purpose)]
 
-    A late record finds sends that left after its time. They all count: its own send may be held and leave among them.
-    """
-    opens = _calendar(cap, now, zone)[0] if cap.window == "calendar" else now - cap.per_ms + 1
-    return [sent for sent in contact.sent if opens <= sent.time and covers(cap, sent.channel, sent.purpose)]
+    def _held(self, contact: Contact) -> list[Held]:
+        return [held for held in contact.held if held.has_slot and self.covers(held.action.channel, held.action.purpose)]
 
-
-def _held(cap: Cap, contact: Contact) -> list[Held]:
-    return [held for held in contact.held if held.has_slot and covers(cap, held.action.channel, held.action.purpose)]
-
-
-def _calendar(cap: Cap, now: int, zone: ZoneInfo) -> tuple[int, int]:
-    """Give the local day or ISO week of `now`, as instants of its first and its following midnight."""
-    return _day_or_week(cap.per_ms == _DAY_MS, local_day(now, zone), zone)
+    def _calendar(self, now: int, zone: ZoneInfo) -> tuple[int, int]:
+        """Give the local day or ISO week of `now`, as instants of its first and its following midnight."""
+        known, starts, ends = self._latest
+        if known is not zone or not starts <= now < ends:
+            starts, ends = _day_or_week(self._is_daily, local_day(now, zone), zone)
+            self._latest = (zone, starts, ends)
+        return starts, ends
 
 
 @lru_cache(maxsize=4096)

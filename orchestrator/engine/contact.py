@@ -9,7 +9,7 @@ from typing import Final
 
 from msgspec import Struct, field
 
-from orchestrator.engine.outputs import Action
+from orchestrator.engine.outputs import PlainAction
 
 # A record that comes late by so much still finds what it repeats, what blocks it and what it must count.
 LATE_MS: Final = 86_400_000
@@ -54,7 +54,7 @@ class Held(Struct, array_like=True, gc=False):
     where the instance stood when its step decided on the send. `address` is the note that has its claim, if any (rule X1).
     """
 
-    action: Action
+    action: PlainAction
     decided: int
     state: str
     priority: int

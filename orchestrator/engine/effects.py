@@ -50,8 +50,8 @@ def merge_profile(turn: Turn) -> None:
         is_newer = (value is not None or keeps_nulls) if known is None else known[1] <= turn.now
         if is_newer:
             merged[name] = (value, turn.now)
-    if len(_encode(merged)) > turn.program.policy.limits.context_bytes:
-        limit = turn.program.policy.limits.context_bytes
+    if len(_encode(merged)) > turn.program.limits.context_bytes:
+        limit = turn.program.limits.context_bytes
         turn.incident(Reason.DOCUMENT_TOO_LARGE, f"the profile would exceed {limit} bytes; the update was not applied")
         return
     turn.document.profile = merged

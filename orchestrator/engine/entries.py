@@ -15,7 +15,6 @@ from orchestrator.engine.values import key_text, marker_name, storable
 from orchestrator.engine.walk import Walk
 from orchestrator.language.expressions import UNKNOWN
 from orchestrator.names import Kind, Reason
-from orchestrator.structs import Frozen
 
 if TYPE_CHECKING:
     from orchestrator.engine.program import JourneyProgram
@@ -97,13 +96,16 @@ def _is_refused(turn: Turn, journey: JourneyProgram, key: str) -> bool:
     return False
 
 
-class Origin(Frozen, frozen=True):
+class Origin:
     """What started an instance. `position` stands for the event id of a record without one; `context` is that of a `start`."""
 
-    event_id: str
-    position: str
-    hashed: bytes
-    context: dict[str, Any] | None = None
+    __slots__ = ("context", "event_id", "hashed", "position")
+
+    def __init__(self, event_id: str, position: str, hashed: bytes, context: dict[str, Any] | None = None) -> None:
+        self.event_id = event_id
+        self.position = position
+        self.hashed = hashed
+        self.context = context
 
 
 def admit(turn: Turn, journey: JourneyProgram, key: str, origin: Origin) -> None:
@@ -184,7 +186,7 @@ def _may_not_reenter(turn: Turn, journey: JourneyProgram, key: str) -> bool:
 
 
 def _is_full(turn: Turn, journey: JourneyProgram, key: str) -> bool:
-    return len(turn.document.instances) >= turn.program.policy.limits.instances_per_customer
+    return len(turn.document.instances) >= turn.program.limits.instances_per_customer
 
 
 def _excludes(turn: Turn, journey: JourneyProgram, key: str) -> bool:

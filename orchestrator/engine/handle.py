@@ -164,7 +164,7 @@ def _is_late(turn: Turn, instance: Instance, journey: JourneyProgram, event_type
     record, late = turn.record, instance.late
     if record is None or late is None or record.time > late[1] or instance.parked:
         return False
-    if turn.clock - late[1] > turn.program.policy.limits.wait_ms:
+    if turn.clock - late[1] > turn.program.limits.wait_ms:
         turn.at_work, instance.late = instance, None
         return False
     step = journey.steps[late[0]]

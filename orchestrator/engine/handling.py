@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from msgspec.structs import astuple
+
 from orchestrator.engine.fields import Fielded
+from orchestrator.engine.outputs import PlainAction
 
 if TYPE_CHECKING:
-    from orchestrator.engine.outputs import Action, Export, Incident
+    from orchestrator.engine.outputs import ConsentUsed, Export, Incident
 
 
 _LINE: Final = (
@@ -60,6 +63,78 @@ class Decision(Fielded):
         self.channel = channel
         self.action_id = action_id
         self.detail = detail
+
+
+_COMMAND: Final = (
+    "kind", "action_id", "customer", "journey", "version", "instance", "step", "channel", "created_at", "expires_at", "purpose",
+    "template", "action", "key", "attempt", "urgency", "urgent", "data", "consent", "arms", "handoff",
+)  # fmt: skip
+
+
+class Action(Fielded):
+    """A command to a channel service (rule A1). Consumers dedupe on `action_id` and honour `expires_at`.
+
+    `kind` is "send", "call" or "cancel"; times are ms UTC.
+    """
+
+    __slots__ = _COMMAND
+
+    FIELDS: ClassVar = _COMMAND
+
+    def __init__(  # noqa: PLR0913, PLR0917 - as `Decision`
+        self,
+        kind: str,
+        action_id: str,
+        customer: str,
+        journey: str,
+        version: int,
+        instance: str,
+        step: str,
+        channel: str,
+        created_at: int,
+        expires_at: int,
+        purpose: str = "",
+        template: str = "",
+        action: str = "",
+        key: str = "",
+        attempt: int = 1,
+        urgency: str = "medium",
+        urgent: bool = False,
+        data: dict[str, Any] | None = None,
+        consent: ConsentUsed | None = None,
+        arms: dict[str, str] | None = None,
+        handoff: dict[str, Any] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.action_id = action_id
+        self.customer = customer
+        self.journey = journey
+        self.version = version
+        self.instance = instance
+        self.step = step
+        self.channel = channel
+        self.created_at = created_at
+        self.expires_at = expires_at
+        self.purpose = purpose
+        self.template = template
+        self.action = action
+        self.key = key
+        self.attempt = attempt
+        self.urgency = urgency
+        self.urgent = urgent
+        self.data: dict[str, Any] = {} if data is None else data
+        self.consent = consent
+        self.arms: dict[str, str] = {} if arms is None else arms
+        self.handoff = handoff
+
+    @classmethod
+    def of(cls, plain: PlainAction) -> Action:
+        """Give the action of these fields."""
+        return cls(*astuple(plain))
+
+    def plain(self) -> PlainAction:
+        """Give its fields as data, which share what is in them."""
+        return PlainAction(**self.fields())
 
 
 _OUTPUTS: Final = (

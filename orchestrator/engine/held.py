@@ -15,6 +15,7 @@ from orchestrator.names import Kind
 
 if TYPE_CHECKING:
     from orchestrator.engine.document import Document
+    from orchestrator.engine.handling import Action
     from orchestrator.engine.outgoing import Candidate
     from orchestrator.engine.turn import Turn
 
@@ -28,7 +29,7 @@ def hold(turn: Turn, candidate: Candidate, reason: str, release: int, until: int
         return
     action = candidate.action
     look_at = release if action.kind == "call" else min(release, action.expires_at, until or NEVER)
-    held = Held(action, candidate.decided, candidate.state, candidate.priority, reason, look_at, until, candidate.address)
+    held = Held(action.plain(), candidate.decided, candidate.state, candidate.priority, reason, look_at, until, candidate.address)
     contact_of(turn.document).keep(held)
     if candidate.address:
         turn.program.sends.addresses.held(turn, candidate.address, action)
@@ -68,17 +69,18 @@ def _look_at(turn: Turn, is_meant: Callable[[Held], bool]) -> None:
         return
     for held in meant:
         candidate = outgoing.again(held)
-        reason = _stands_against(turn, held)
+        action = candidate.action
+        reason = _stands_against(turn, action, held.reason)
         if reason:
             _remove(turn, contact, held)
             outgoing.log(turn, candidate, Kind.ACTION_SUPPRESSED, reason)
-        elif pausing.is_paused(turn, held.action):
+        elif pausing.is_paused(turn, action):
             _take_out(turn, contact, held)
             pause(turn, candidate)
         elif held.reason in (CAP, PAUSED, OPERATOR):
             contact.held.remove(held)
             if held.reason == PAUSED:
-                pausing.start_clock(turn, held.action, turn.now)
+                pausing.start_clock(turn, action, turn.now)
             turn.pending.append(candidate)
         else:
             contact.held.remove(held)
@@ -88,7 +90,8 @@ def _look_at(turn: Turn, is_meant: Callable[[Held], bool]) -> None:
 
 def _let_go(turn: Turn, held: Held, candidate: Candidate) -> None:
     """Release a send, unless an operator holds it, it is quiet (again: the zone may have changed) or the rate is used up."""
-    if held.action.kind == "send" and turn.contact is not None:
+    action = candidate.action
+    if action.kind == "send" and turn.contact is not None:
         until = turn.contact.held_until(turn.now)
         if until:
             if held.reason == RATE:
@@ -96,7 +99,7 @@ def _let_go(turn: Turn, held: Held, candidate: Candidate) -> None:
             hold(turn, candidate, OPERATOR, until)
             turn.contact.wake(turn.now)
             return
-    quiet = None if held.action.kind == "call" else quiet_until(turn, held.action)
+    quiet = None if action.kind == "call" else quiet_until(turn, action)
     if quiet is not None:
         if held.reason == RATE:
             rates.give_up(turn, held)
@@ -113,17 +116,17 @@ def _let_go(turn: Turn, held: Held, candidate: Candidate) -> None:
     outgoing.emit(turn, candidate)
 
 
-def _stands_against(turn: Turn, held: Held) -> str:
+def _stands_against(turn: Turn, action: Action, held_for: str) -> str:
     """Give why a held send may not go any more: expired, consent, suppression (rulings A59, A65). Exits have cancelled it.
 
     Nothing stands against a call: its time runs from its leaving (rulings A91, A95).
     """
-    if held.action.kind == "call":
+    if action.kind == "call":
         return ""
-    if held.action.expires_at <= turn.now:
-        return EXPIRED[held.reason]
+    if action.expires_at <= turn.now:
+        return EXPIRED[held_for]
     for reason, stands_against in turn.program.sends.again:
-        if stands_against(turn, held.action):
+        if stands_against(turn, action):
             return reason
     return ""
 
@@ -143,7 +146,7 @@ def _remove(turn: Turn, contact: Contact, held: Held) -> None:
     """Take a held send out for good, and give back what it had: its address too."""
     _take_out(turn, contact, held)
     if held.address:
-        turn.program.sends.addresses.freed(turn, held.address, held.action)
+        turn.program.sends.addresses.freed(turn, held.address, held.action.action_id)
 
 
 def _take_out(turn: Turn, contact: Contact, held: Held) -> None:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from orchestrator.engine.outputs import Action
+    from orchestrator.engine.handling import Action
     from orchestrator.engine.turn import Turn
     from orchestrator.language.model import Policy
 

@@ -22,15 +22,15 @@ from typing import Final
 NAMESPACE: Final = bytes.fromhex("7d8ab4b406f35c63bbb82dc39a3a251e")
 HASH_BYTES: Final = 8  # of an event id, as documents remember it
 
-# A UUID's bits that come from the name, and those that say version 5 and the RFC's variant.
-_FREE: Final = 0xFFFFFFFF_FFFF_0FFF_3FFF_FFFFFFFFFFFF
-_VERSION_5: Final = 0x00000000_0000_5000_8000_000000000000
+# The two bytes of a UUID that say version 5 and the RFC's variant, with the bits that come from the name.
+_VERSION_5: Final = tuple(bytes((byte & 0x0F | 0x50,)) for byte in range(256))
+_VARIANT: Final = tuple(bytes((byte & 0x3F | 0x80,)) for byte in range(256))
 
 
 def uuid5_bytes(namespace: bytes, name: str) -> bytes:
     """Give the 16 bytes of the version 5 UUID (RFC 9562) of a name in a namespace."""
     digest = sha1(namespace + name.encode()).digest()  # noqa: S324 - RFC 9562 says SHA-1; nothing rests on its strength
-    return (int.from_bytes(digest[:16], "big") & _FREE | _VERSION_5).to_bytes(16, "big")
+    return digest[:6] + _VERSION_5[digest[6]] + digest[7:8] + _VARIANT[digest[8]] + digest[9:16]
 
 
 def uuid_text(raw: bytes) -> str:

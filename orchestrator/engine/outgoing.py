@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from orchestrator.engine import caps
 from orchestrator.engine.contact import Held, Sent
 from orchestrator.engine.customer_clock import zone_of
-from orchestrator.engine.handling import Decision
+from orchestrator.engine.handling import Action, Decision
 from orchestrator.engine.identity import uuid_bytes
 from orchestrator.engine.moves import NEXT, Move
-from orchestrator.engine.outputs import Action
 from orchestrator.engine.upkeep import contact_of, drop_over
 from orchestrator.names import Kind
 
@@ -59,8 +57,9 @@ class Candidate:
 
 def again(held: Held) -> Candidate:
     """Give a held send as a candidate."""
+    action = Action.of(held.action)
     return Candidate(
-        held.action, held.state, held.priority, held.decided, until=held.until, held_for=held.reason, address=held.address
+        action, held.state, held.priority, held.decided, until=held.until, held_for=held.reason, address=held.address
     )  # fmt: skip
 
 
@@ -89,7 +88,7 @@ def emit(turn: Turn, candidate: Candidate) -> None:
     counting, counts_until = rules.caps_of(action) if rules.caps else (), 0
     if counting:
         zone = zone_of(turn)
-        counts_until = max([caps.window_end(cap, turn.now, zone) for cap in counting])
+        counts_until = max([cap.window_end(turn.now, zone) for cap in counting])
     contact = contact_of(turn.document)
     instance = uuid_bytes(action.instance) if candidate.walk is None else candidate.walk.instance.id
     sent = Sent(

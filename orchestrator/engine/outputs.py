@@ -1,4 +1,4 @@
-"""What the engine gives out beside decisions: commands, incidents, exports. A held send stores its command with the customer."""
+"""What the engine gives out beside decisions: incidents, exports, and actions as plain data."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class ConsentUsed(Struct, frozen=True, omit_defaults=True, gc=False):
     version: str = ""
 
 
-class Action(Struct, omit_defaults=True, gc=False):
-    """A command to a channel service (rule A1). Consumers dedupe on `action_id` and honour `expires_at`."""
+class PlainAction(Struct, omit_defaults=True, gc=False):
+    """The fields of an `engine.handling.Action` as data: a held one is stored with the customer so."""
 
-    kind: Literal["send", "call", "cancel"]
+    kind: str
     action_id: str
     customer: str
     journey: str

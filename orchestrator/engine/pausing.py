@@ -18,7 +18,7 @@ from orchestrator.engine.identity import uuid_text
 
 if TYPE_CHECKING:
     from orchestrator.engine.document import Instance
-    from orchestrator.engine.outputs import Action
+    from orchestrator.engine.handling import Action
     from orchestrator.engine.turn import Turn
 
 

@@ -196,6 +196,7 @@ class Program:
         """`share` is a partition's part of cluster-wide rates; `semantics` the number of the rules by which it decides."""
         self.semantics = semantics
         self.policy = topology.policy
+        self.limits = topology.policy.limits
         self.zone = zone_of(topology.policy.timezone) or ZoneInfo("UTC")  # of customers whose profile names none
         self.consent = ConsentRules(topology.policy)
         services = [name for name, channel in topology.policy.channels.items() if channel.kind == "action"]

@@ -13,7 +13,7 @@ from orchestrator.engine.local_time import local_day
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from orchestrator.engine.outputs import Action
+    from orchestrator.engine.handling import Action
     from orchestrator.engine.turn import Turn
     from orchestrator.language.model import QuietHours
 

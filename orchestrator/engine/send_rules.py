@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from orchestrator.engine import caps
 from orchestrator.engine.addresses import AddressRule
+from orchestrator.engine.caps import CapRule
 from orchestrator.engine.holdout import HOLDOUT, HoldoutRule
 from orchestrator.engine.rates import Pace
 from orchestrator.engine.suppress import SuppressRule
-from orchestrator.language.model import Cap, Topology, expressions_in
+from orchestrator.language.model import Topology, expressions_in
 
 if TYPE_CHECKING:
     from fractions import Fraction
 
-    from orchestrator.engine.outputs import Action
+    from orchestrator.engine.handling import Action
     from orchestrator.engine.turn import Turn
 
 Judgement = tuple[str, Callable[["Turn", "Action"], bool]]
@@ -27,7 +27,7 @@ class SendRules:
     def __init__(self, topology: Topology, share: Fraction) -> None:
         """`share` is the partition's part of the channels' rates."""
         policy = topology.policy
-        self.caps = policy.caps
+        self.caps = tuple(CapRule(cap) for cap in policy.caps)
         self.quiet = {name: channel.quiet_hours for name, channel in policy.channels.items() if channel.quiet_hours is not None}
         self.rates = {name: Pace(channel.rate, share) for name, channel in policy.channels.items() if channel.rate is not None}
         self.addresses = AddressRule(policy.dedupe_addresses, policy.channels)
@@ -35,7 +35,7 @@ class SendRules:
         self.messages = tuple(name for name, channel in policy.channels.items() if channel.kind == "message")
         self.notes_latest = any("sent_within" in expr.source for expr in expressions_in(topology))
         self._holdout = HoldoutRule(policy)
-        self._caps: dict[tuple[str, str], tuple[Cap, ...]] = {}
+        self._caps: dict[tuple[str, str], tuple[CapRule, ...]] = {}
         # In the order of ruling A58: erased, holdout, no_channel, consent, suppression, then the address; cap, quiet hours and
         # rate are decided at the end of the handling.
         self.again: tuple[Judgement, ...] = (
@@ -49,12 +49,12 @@ class SendRules:
             *self.again,
         )
 
-    def caps_of(self, action: Action) -> tuple[Cap, ...]:
+    def caps_of(self, action: Action) -> tuple[CapRule, ...]:
         """Give the caps that count a send."""
         pair = action.channel, action.purpose
         found = self._caps.get(pair)
         if found is None:
-            found = self._caps[pair] = tuple(cap for cap in self.caps if caps.covers(cap, *pair))
+            found = self._caps[pair] = tuple(cap for cap in self.caps if cap.covers(*pair))
         return found
 
     def _is_suppressed(self, turn: Turn, action: Action) -> bool:

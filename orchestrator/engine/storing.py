@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from orchestrator.engine.document import NEVER, Document
+from orchestrator.engine.upkeep import contact_in
 
 FORMAT: Final = 1
 HEAD: Final = struct.Struct(">BQ")
@@ -38,11 +39,12 @@ def earliest(document: Document) -> int:
     for instance in document.instances:
         if instance.stopped:
             continue
-        if 0 != instance.due < found:
-            found = instance.due
-        if 0 != instance.expires < found:
-            found = instance.expires
-    if (contact := document.contact) is not None:
+        due, expires = instance.due, instance.expires
+        if 0 != due < found:
+            found = due
+        if 0 != expires < found:
+            found = expires
+    if (contact := contact_in(document)) is not None:
         for held in contact.held:
             found = min(found, held.look_at)
     return found

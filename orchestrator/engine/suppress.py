@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from orchestrator.engine.handling import Decision
+from orchestrator.engine.handling import Action, Decision
 from orchestrator.engine.upkeep import contact_of
 from orchestrator.language.expressions import UNKNOWN, compile_expression
 from orchestrator.names import Kind
 
 if TYPE_CHECKING:
-    from orchestrator.engine.outputs import Action
     from orchestrator.engine.turn import Turn
     from orchestrator.language.model import Suppress
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from msgspec import Raw
-
 from orchestrator import names
 from orchestrator.engine.document import Document, GoalWatch, Instance
 from orchestrator.engine.handling import Handling
 from orchestrator.engine.memory import count_within
 from orchestrator.engine.outputs import Incident
 from orchestrator.engine.record import Record
+from orchestrator.engine.upkeep import contact_in
 from orchestrator.engine.values import key_text
 from orchestrator.engine.vicinity import Vicinity
 from orchestrator.language.expressions import UNKNOWN, Expression, Scope
@@ -86,9 +85,8 @@ class Turn:
 
     @property
     def contact(self) -> Contact | None:
-        """The document's part about sends, None where it has none. Decoded once, it costs no call of the interpreter."""
-        kept: Raw | Contact | None = self.document.lazy_contact
-        return self.document.contact if isinstance(kept, Raw) else kept
+        """The document's part about sends, None where it has none."""
+        return contact_in(self.document)
 
     @property
     def event(self) -> Mapping[str, Any] | None:
@@ -100,10 +98,9 @@ class Turn:
     @property
     def profile(self) -> Mapping[str, Any]:
         """The profile as expressions see it."""
-        if not self.document.profile:
-            return _NOTHING
         if self._profile is None:
-            self._profile = {name: value for name, (value, _) in self.document.profile.items() if value is not None}
+            known = self.document.profile
+            self._profile = {name: value for name, (value, _) in known.items() if value is not None} if known else _NOTHING
         return self._profile
 
     def forget_profile(self) -> None:

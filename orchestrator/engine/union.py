@@ -32,6 +32,7 @@ def unite(turn: Turn, theirs: Document) -> list[Instance]:
     for name, marker in theirs.markers.items():
         ours.markers[name] = _marker(ours.markers.get(name), marker)
     _profile(ours, theirs)
+    turn.forget_profile()
     ours.consents = consent.unite(ours.consents, theirs.consents)
     _arms(ours, theirs)
     _contact(turn, theirs)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from msgspec import Raw
+
 from orchestrator.engine.contact import LATE_MS, OPEN, Contact
 
 if TYPE_CHECKING:
@@ -13,9 +15,15 @@ if TYPE_CHECKING:
 CANCELLABLE: Final = 256  # emitted sends remembered only to be cancelled; beyond them the oldest is forgotten first
 
 
+def contact_in(document: Document) -> Contact | None:
+    """Give the part, None where there is none: as `Document.contact`, and once it is decoded with no call of the interpreter."""
+    kept: Raw | Contact | None = document.lazy_contact
+    return document.contact if type(kept) is Raw else kept
+
+
 def contact_of(document: Document) -> Contact:
     """Give the part to write to."""
-    contact = document.contact
+    contact = contact_in(document)
     if contact is None:
         contact = document.contact = Contact()
     return contact
@@ -23,7 +31,7 @@ def contact_of(document: Document) -> Contact:
 
 def tidy(document: Document, now: int) -> None:
     """Drop what is over at `now` (ms UTC), and the part itself where nothing is left."""
-    contact = document.contact
+    contact = contact_in(document)
     if contact is not None:
         drop_over(contact, now)
         if not (contact.blocks or contact.sent or contact.held or contact.latest):

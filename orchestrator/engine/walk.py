@@ -30,9 +30,12 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Walk:
-    """One instance in one handling. `event` is what its steps see as `event`, None for the record's own (ruling A46)."""
+    """One instance in one handling. `event` is what its steps see as `event`, None for the record's own (ruling A46).
 
-    __slots__ = ("_id", "event", "instance", "journey", "turn")
+    What the log names at every decision and a handling does not change is read once.
+    """
+
+    __slots__ = ("_id", "_journey", "_key", "_version", "event", "instance", "journey", "turn")
 
     def __init__(self, turn: Turn, instance: Instance, journey: JourneyProgram, event: Mapping[str, Any] | None = None) -> None:
         self.turn = turn
@@ -40,6 +43,9 @@ class Walk:
         self.journey = journey
         self.event = event
         self._id = ""
+        self._journey = instance.journey
+        self._version = instance.version
+        self._key = instance.key
 
     @property
     def id(self) -> str:
@@ -50,9 +56,8 @@ class Walk:
 
     def log(self, kind: str, step: str = "", reason: str = "", by: str = "", detail: dict[str, str] | None = None) -> Decision:
         """Log a decision about this instance; the caller may fill in what only some kinds have."""
-        instance = self.instance
         decision = Decision(
-            kind, instance.journey, instance.version, self._id or self.id, instance.key, instance.state, step, reason, by,
+            kind, self._journey, self._version, self._id or self.id, self._key, self.instance.state, step, reason, by,
             "", "", "", "", detail,
         )  # fmt: skip
         self.turn.handling.decisions.append(decision)
@@ -60,9 +65,8 @@ class Walk:
 
     def incident(self, reason: str, message: str, step: str = "", severity: str = "error") -> None:
         """Note an incident about this instance."""
-        instance = self.instance
         self.turn.handling.incidents.append(
-            Incident(reason, message, instance.journey, instance.version, self.id, step, severity, self.turn.stage)
+            Incident(reason, message, self._journey, self._version, self.id, step, severity, self.turn.stage)
         )
 
     # Expressions.
@@ -107,7 +111,7 @@ class Walk:
     def write_context(self, updates: Mapping[str, Any], step: str = "") -> bool:
         """Set names of the context; one that would exceed `limits.context_bytes` is not written, and is an incident."""
         merged = {**self.instance.context, **updates}
-        limit = self.turn.program.policy.limits.context_bytes
+        limit = self.turn.program.limits.context_bytes
         if len(_encode(merged)) > limit:
             self.incident(Reason.CONTEXT_TOO_LARGE, f"the context would exceed {limit} bytes; {', '.join(updates)} not set", step)
             return False
@@ -123,7 +127,7 @@ class Walk:
         known = turn.document.profile
         newer = {name: value for name, value in updates.items() if name not in known or known[name][1] <= turn.now}
         merged = {**known, **{name: (value, turn.now) for name, value in newer.items()}}
-        limit = turn.program.policy.limits.context_bytes
+        limit = turn.program.limits.context_bytes
         if len(_encode(merged)) > limit:
             message = f"the profile would exceed {limit} bytes; {', '.join(newer)} not set"
             self.incident(Reason.DOCUMENT_TOO_LARGE, message, step)
@@ -199,15 +203,17 @@ class Walk:
         self._note_stay()
         instance.stood = max(0, self.turn.now - instance.started)
         self._stand(state)
-        instance.visits[state] = instance.visits.get(state, 0) + 1
+        visits = instance.visits
+        visits[state] = visits.get(state, 0) + 1
         self.log(Kind.STATE_ENTERED)
 
     def _note_stay(self) -> None:
         """Note for the metrics how long the instance was in the state that it leaves; a late record may be from before."""
         instance = self.instance
-        if instance.state and instance.stood >= 0:
-            stay_ms = max(0, self.turn.now - instance.started - instance.stood)
-            self.turn.handling.stays.append((instance.journey, instance.state, stay_ms))
+        state, stood = instance.state, instance.stood
+        if state and stood >= 0:
+            stay_ms = max(0, self.turn.now - instance.started - stood)
+            self.turn.handling.stays.append((self._journey, state, stay_ms))
 
     def _enter(self, name: str) -> StepProgram | None:
         turn = self.turn
@@ -267,7 +273,7 @@ class Walk:
         if self.journey.goals:
             goals.keep_context(document, self.instance, self.journey)
         document.instances = [instance for instance in document.instances if instance is not self.instance]
-        marker = document.markers.get(marker_name(self.instance.journey, self.instance.key))
+        marker = document.markers.get(marker_name(self._journey, self._key))
         if marker is not None:
             marker.ended = self.turn.now
 

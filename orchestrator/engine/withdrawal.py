@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 from orchestrator.engine import held
 from orchestrator.engine.consent import ANY
 from orchestrator.engine.contact import CANCEL_ASKED, OPEN, Sent
-from orchestrator.engine.handling import Decision
+from orchestrator.engine.handling import Action, Decision
 from orchestrator.engine.identity import uuid_text
-from orchestrator.engine.outputs import Action
 from orchestrator.names import Kind
 
 if TYPE_CHECKING:

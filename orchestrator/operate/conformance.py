@@ -14,10 +14,9 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaException, TopicPartition
 from msgspec import Struct
-from msgspec.structs import replace
 
 from orchestrator import kafka
-from orchestrator.engine.outputs import Action
+from orchestrator.engine.handling import Action
 from orchestrator.engine.record import Record
 from orchestrator.errors import Unreachable
 from orchestrator.language.model import EventTopic, Place, Streams
@@ -66,14 +65,14 @@ class Verdict(Struct, frozen=True):
 def cases(channel: str, now: int) -> list[Case]:
     """Give the cases, their commands as of `now`, ms UTC; ids are new each time."""
     plain, twice, again, lost = (_command(channel, now, name) for name in ("plain", "twice", "again", "lost"))
-    late = replace(_command(channel, now, "late"), expires_at=now - 1)
-    huge = replace(_command(channel, now, "huge"), data={"text": "ä" * 100_000, "none": None, "list": [1, 2]})
-    cancel = replace(_command(channel, now, "cancel"), kind="cancel", template="")
-    odd = replace(_command(channel, now, "odd"), template="no-such-template")
+    late = _changed(_command(channel, now, "late"), expires_at=now - 1)
+    huge = _changed(_command(channel, now, "huge"), data={"text": "ä" * 100_000, "none": None, "list": [1, 2]})
+    cancel = _changed(_command(channel, now, "cancel"), kind="cancel", template="")
+    odd = _changed(_command(channel, now, "odd"), template="no-such-template")
     return [
         Case("a command", "is reported, once, by an event id of its own", (plain,), _once),
         Case("a command that comes twice", "is carried out and reported once", (twice, twice), _once),
-        Case("a second attempt", "is another try, with a report of its own", (again, replace(again, attempt=2)), _twice, 2),
+        Case("a second attempt", "is another try, with a report of its own", (again, _changed(again, attempt=2)), _twice, 2),
         Case("an expired command", "is not carried out", (late,), _not_done, 0),
         Case("a cancel", "is not taken for a send", (cancel,), _not_done, 0),
         Case("a template that nobody knows", "is reported, and stops nothing", (odd,), _some),
@@ -87,6 +86,10 @@ def _command(channel: str, now: int, name: str) -> Action:
         "send", str(uuid.uuid4()), f"check-{name}", "channel-check", 1, str(uuid.uuid4()), "check", channel, now, now + _HOUR_MS,
         purpose="service", template="check", data={"name": name},
     )  # fmt: skip
+
+
+def _changed(command: Action, **changes: Any) -> Action:
+    return Action(**command.fields() | changes)
 
 
 def _once(reports: Sequence[Report]) -> str:

@@ -132,7 +132,7 @@ class VirtualRun:
 
     def _write(self, handling: Handling) -> None:
         if self._outputs.actions is not None and handling.actions:
-            builtins = [msgspec.to_builtins(action) for action in handling.actions]
+            builtins = [msgspec.to_builtins(action.plain()) for action in handling.actions]
             _write_lines(self._outputs.actions, [action_line(each) for each in builtins])
         if self._outputs.decisions is not None and handling.decisions:
             _write_lines(self._outputs.decisions, decision_lines(handling))

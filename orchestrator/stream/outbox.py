@@ -7,8 +7,8 @@ from collections.abc import Collection
 from typing import Any, Final
 
 from orchestrator import __version__
-from orchestrator.engine.handling import Handling
-from orchestrator.engine.outputs import Action, Export, Incident
+from orchestrator.engine.handling import Action, Handling
+from orchestrator.engine.outputs import Export, Incident
 from orchestrator.language.model import Topology
 from orchestrator.names import Reason
 from orchestrator.observe import tally, waits

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from orchestrator.engine.handling import Handling
-from orchestrator.engine.outputs import Action
+from orchestrator.engine.handling import Action, Handling
 from orchestrator.observe.tracing import Span
 from orchestrator.stream.clock import WallClock
 from orchestrator.wire.actions import command_id

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import orjson
 
-from orchestrator.engine.outputs import Action, ConsentUsed
+from orchestrator.engine.handling import Action
+from orchestrator.engine.outputs import ConsentUsed
 from orchestrator.names import Header
 from orchestrator.wire.binary import END, FALSE, NOT_NULL, NULL, TRUE, double, long, optional, text, text_map, word
 from orchestrator.wire.framing import Headers

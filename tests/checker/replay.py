@@ -13,8 +13,8 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from orchestrator import __version__
-from orchestrator.engine.handling import Handling
-from orchestrator.engine.outputs import Action, Incident
+from orchestrator.engine.handling import Action, Handling
+from orchestrator.engine.outputs import Incident
 from orchestrator.engine.record import Record
 from orchestrator.names import Reason
 from orchestrator.wire.actions import ActionEncoder

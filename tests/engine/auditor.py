@@ -11,8 +11,7 @@ from hashlib import sha256
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from orchestrator.engine.handling import Handling
-from orchestrator.engine.outputs import Action
+from orchestrator.engine.handling import Action, Handling
 from orchestrator.engine.record import Record
 from tests.engine.workspace import DAY, EDGES, HOLDOUT_PERCENT, HOUR, LATE, NOWHERE, POLICY_ZONE, STARTS, SUPPRESSED_FOR
 

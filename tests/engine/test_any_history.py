@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from orchestrator.engine.engine import NEVER, Engine
-from orchestrator.engine.handling import Handling
-from orchestrator.engine.outputs import Action
+from orchestrator.engine.handling import Action, Handling
 from orchestrator.engine.record import Record
 from orchestrator.engine.storing import decode, earliest, encode, next_due
 from orchestrator.simulate import Simulation

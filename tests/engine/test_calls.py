@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from orchestrator.engine.outputs import Action
+from orchestrator.engine.handling import Action
 from orchestrator.engine.verbs.call import Retry, delay_ms
 from orchestrator.names import Reason
 from tests.engine.world import POLICY, START, World, journey_of, offset_ms

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.engine.engine import NEVER, Customer, Engine
-from orchestrator.engine.handling import Handling
-from orchestrator.engine.outputs import Action
+from orchestrator.engine.handling import Action, Handling
 from orchestrator.engine.record import Record
 from orchestrator.engine.storing import decode, encode, next_due
 from orchestrator.simulate import Simulation

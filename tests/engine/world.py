@@ -10,8 +10,8 @@ import msgspec
 from orchestrator.engine.document import Document
 from orchestrator.engine.engine import Customer, Engine
 from orchestrator.engine.fields import Fielded
-from orchestrator.engine.handling import Decision, Handling
-from orchestrator.engine.outputs import Action, Incident
+from orchestrator.engine.handling import Action, Decision, Handling
+from orchestrator.engine.outputs import Incident
 from orchestrator.engine.record import Record
 from orchestrator.engine.storing import decode
 from orchestrator.engine.verbs import TABLE

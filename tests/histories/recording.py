@@ -10,8 +10,7 @@ from typing import Any
 from msgspec import to_builtins
 
 from orchestrator.engine.engine import SEMANTICS, Engine
-from orchestrator.engine.handling import Handling
-from orchestrator.engine.outputs import Action
+from orchestrator.engine.handling import Action, Handling
 from orchestrator.engine.record import Record
 from orchestrator.engine.verbs import TABLE
 from orchestrator.language.loading import Source, SourceKind, load
@@ -103,6 +102,7 @@ def _lines(handlings: Iterable[Handling]) -> list[str]:
 def _said(handling: Handling) -> dict[str, Any]:
     """Leave out fields younger than the recorded histories where they say nothing."""
     found = {name: value for name, value in handling.fields().items() if name not in MEASURED}
+    found["actions"] = [action.plain() for action in handling.actions]
     found["decisions"] = [
         {name: value for name, value in each.fields().items() if value not in ("", 0, None)} for each in handling.decisions
     ]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from orchestrator import cli
-from orchestrator.engine.outputs import Action
+from orchestrator.engine.handling import Action
 from orchestrator.names import ExitCode
 from orchestrator.operate.tail import table_line
 from orchestrator.wire.actions import ActionEncoder, decode_action

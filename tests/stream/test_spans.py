@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator.engine.handling import Decision, Handling
-from orchestrator.engine.outputs import Action, Incident
+from orchestrator.engine.handling import Action, Decision, Handling
+from orchestrator.engine.outputs import Incident
 from orchestrator.names import Reason
 from orchestrator.observe.tracing import Span
 from orchestrator.stream.blocks import Block

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import fastavro
-import msgspec
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.engine.outputs import Action, ConsentUsed
+from orchestrator.engine.handling import Action
+from orchestrator.engine.outputs import ConsentUsed
 from orchestrator.wire.actions import ActionEncoder, command_id, decode_action
 from orchestrator.wire.lines import action_line
 from orchestrator.wire.ours import our_schema
@@ -67,10 +67,7 @@ def by_fastavro(action: Action) -> bytes:
     def value(each: Any) -> Any:
         return {"json": orjson.dumps(each, option=orjson.OPT_SORT_KEYS).decode()} if isinstance(each, list | dict) else each
 
-    plain = msgspec.to_builtins(action) | {
-        name: getattr(action, name) or None if name in ("template", "action", "key") else getattr(action, name)
-        for name in ("purpose", "template", "action", "key", "attempt", "urgency", "urgent", "arms")
-    }
+    plain = action.fields() | {name: getattr(action, name) or None for name in ("template", "action", "key")}
     plain["data"] = {name: value(each) for name, each in action.data.items()}
     plain["handoff"] = None if action.handoff is None else {name: value(each) for name, each in action.handoff.items()}
     plain["consent"] = None

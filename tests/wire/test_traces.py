@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.engine.outputs import Action
+from orchestrator.engine.handling import Action
 from orchestrator.wire.actions import ActionEncoder
 from orchestrator.wire.traces import Trace, as_traced, span_of_action, trace_of
 

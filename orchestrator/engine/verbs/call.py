@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, cast
 from msgspec import Struct
 
 from orchestrator.engine import identity
+from orchestrator.engine.handling import Action
 from orchestrator.engine.handoff import handoff
 from orchestrator.engine.moves import NEXT, WAIT, Go, Move
 from orchestrator.engine.outgoing import Candidate
-from orchestrator.engine.outputs import Action
 from orchestrator.engine.values import sendable, storable
 from orchestrator.engine.verbs.verb import Verb, compiled
 from orchestrator.language import codes

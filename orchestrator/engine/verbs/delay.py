@@ -12,7 +12,7 @@ from orchestrator.engine.moves import NEXT, Leave, Move
 from orchestrator.engine.verbs.verb import Verb, compiled_if
 from orchestrator.language import codes
 from orchestrator.language.activation import milliseconds
-from orchestrator.language.expressions import UNKNOWN, Expression
+from orchestrator.language.expressions import UNKNOWN
 from orchestrator.language.model import Expr, Milliseconds, Place, Step
 from orchestrator.language.reader import Fields, read_duration
 from orchestrator.language.references import plain_string
@@ -44,16 +44,20 @@ class DelaySettings(Frozen, frozen=True):
     smooth_over_ms: Milliseconds | None = None
 
 
-class DelayPlan(Frozen, frozen=True):
+class DelayPlan:
     """The same, ready to run. `past` is what to do about a moment that is over; weekdays count from 0 for Monday."""
 
-    for_ms: Milliseconds | None
-    until: Expression | None
-    past: Move
-    minute: int
-    weekdays: frozenset[int]
-    timezone: Expression | None
-    smooth_over_ms: Milliseconds
+    __slots__ = ("for_ms", "minute", "past", "smooth_over_ms", "timezone", "until", "weekdays")
+
+    def __init__(self, settings: DelaySettings) -> None:
+        """Compile the expressions."""
+        self.for_ms: Milliseconds | None = settings.for_ms
+        self.until = compiled_if(settings.until)
+        self.past: Move = Leave("past") if settings.past == "exit" else NEXT
+        self.minute = minute_of(settings.at) or 0
+        self.weekdays = frozenset([WEEKDAYS.index(day) for day in settings.days or WEEKDAYS])
+        self.timezone = compiled_if(settings.timezone)
+        self.smooth_over_ms: Milliseconds = settings.smooth_over_ms or 0
 
 
 class Delay(Verb):
@@ -113,15 +117,7 @@ class Delay(Verb):
     def plan(self, step: Step) -> DelayPlan:
         """Compile the expressions."""
         settings: DelaySettings = step.settings
-        return DelayPlan(
-            for_ms=settings.for_ms,
-            until=compiled_if(settings.until),
-            past=Leave("past") if settings.past == "exit" else NEXT,
-            minute=minute_of(settings.at) or 0,
-            weekdays=frozenset(WEEKDAYS.index(day) for day in settings.days or WEEKDAYS),
-            timezone=compiled_if(settings.timezone),
-            smooth_over_ms=settings.smooth_over_ms or 0,
-        )
+        return DelayPlan(settings)
 
     def arrive(self, walk: Walk, step: StepProgram) -> Move:
         """Set the timer, at the target plus the customer's own offset."""
@@ -157,7 +153,7 @@ class Delay(Verb):
         span_ms = plan.for_ms
         if plan.smooth_over_ms:
             span_ms += offset_ms(turn.customer, instance.journey, step.id, plan.smooth_over_ms)
-        return instance.due - min(span_ms, turn.program.policy.limits.wait_ms)
+        return instance.due - min(span_ms, turn.program.limits.wait_ms)
 
     def postponed(self, step: StepProgram, due: int, by_ms: int, until: int) -> int:
         """A moment in time stays what it is; where it is over by then, the wait is, too."""
@@ -175,7 +171,7 @@ def _wait(walk: Walk, step: StepProgram, target: int) -> Move:
     now = walk.turn.now
     if target <= now:
         return NEXT
-    due = min(target, now + walk.turn.program.policy.limits.wait_ms)
+    due = min(target, now + walk.turn.program.limits.wait_ms)
     detail = {"deadline": str(due)}
     if due < target:
         detail["asked"] = str(target)

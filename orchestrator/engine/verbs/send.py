@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from orchestrator.engine import identity, moves
 from orchestrator.engine.arbitration import suppression
+from orchestrator.engine.handling import Action
 from orchestrator.engine.holdout import HOLDOUT
 from orchestrator.engine.outgoing import Candidate
-from orchestrator.engine.outputs import Action
 from orchestrator.engine.values import sendable
 from orchestrator.engine.verbs.verb import Verb, compiled
 from orchestrator.language.model import Expr, Journey, Milliseconds, Place, Policy, Step

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from orchestrator.engine.outputs import Action
+from orchestrator.engine.handling import Action
 from orchestrator.engine.record import Record
 from orchestrator.errors import UsageError
 from orchestrator.names import ACTION_OUTCOME

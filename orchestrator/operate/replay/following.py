@@ -261,7 +261,7 @@ class Following:
             for line in decision_lines(handling) if handling.decisions else ():
                 decisions.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
             for action in handling.actions:
-                actions.write(orjson.dumps(action_line(msgspec.to_builtins(action)), option=orjson.OPT_APPEND_NEWLINE))
+                actions.write(orjson.dumps(action_line(msgspec.to_builtins(action.plain())), option=orjson.OPT_APPEND_NEWLINE))
 
     def _finish(self) -> None:
         outcome = self.outcome

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from orchestrator.engine.handling import Decision
-from orchestrator.engine.outputs import Action, Incident
+from orchestrator.engine.handling import Action, Decision
+from orchestrator.engine.outputs import Incident
 from orchestrator.operate.scenarios.playing import Moment
 from orchestrator.operate.scenarios.scenario import Span
 
@@ -35,7 +35,7 @@ class Fact(Struct, frozen=True, eq=False):
 
 def action_fact(moment: Moment, action: Action) -> Fact:
     """Give an action; `at` is when it was made."""
-    fields = {name: getattr(action, name) for name in action.__struct_fields__}
+    fields = action.fields()
     return Fact(moment, action, {"at": fields.pop("created_at"), **fields})
 
 

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from orchestrator.engine.handling import Handling
-from orchestrator.engine.outputs import Action, Incident
+from orchestrator.engine.handling import Action, Handling
+from orchestrator.engine.outputs import Incident
 from orchestrator.engine.record import Record
 from orchestrator.language import codes
 from orchestrator.language.problems import Problems

@@ -7,15 +7,15 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from orchestrator.engine.handling import Decision
-from orchestrator.engine.outputs import Action, Incident
+from orchestrator.engine.handling import Action, Decision
+from orchestrator.engine.outputs import Incident
 from orchestrator.language.model import Place
 from orchestrator.language.reader import Node
 from orchestrator.names import Kind
 
 KINDS: Final = frozenset(value for name, value in vars(Kind).items() if not name.startswith("_"))
 
-ACTION_FIELDS: Final = ("at", *(name for name in Action.__struct_fields__ if name != "created_at"))
+ACTION_FIELDS: Final = ("at", *(name for name in Action.FIELDS if name != "created_at"))
 DECISION_FIELDS: Final = ("at", "customer", "event", "event_id", *Decision.FIELDS)
 INCIDENT_FIELDS: Final = ("at", "customer", *Incident.__struct_fields__)
 TIMES: Final = frozenset({"at", "expires_at"})

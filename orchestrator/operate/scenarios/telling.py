@@ -9,8 +9,8 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from orchestrator.engine.handling import Decision
-from orchestrator.engine.outputs import Action, Incident
+from orchestrator.engine.handling import Action, Decision
+from orchestrator.engine.outputs import Incident
 from orchestrator.language.durations import UNIT_MS
 from orchestrator.names import Kind
 from orchestrator.operate.scenarios.judging import Failure, is_instant

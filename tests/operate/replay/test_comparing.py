@@ -7,8 +7,7 @@ from typing import Any
 
 from confluent_kafka import Message
 
-from orchestrator.engine.handling import Decision, Handling
-from orchestrator.engine.outputs import Action
+from orchestrator.engine.handling import Action, Decision, Handling
 from orchestrator.operate.replay.comparing import Comparison, Cycles, Difference, Unmatched, What, by_customer
 from orchestrator.operate.replay.shadow import Said
 from orchestrator.wire.actions import ActionEncoder
