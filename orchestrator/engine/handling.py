@@ -65,10 +65,7 @@ class Decision(Fielded):
         self.detail = detail
 
 
-_COMMAND: Final = (
-    "kind", "action_id", "customer", "journey", "version", "instance", "step", "channel", "created_at", "expires_at", "purpose",
-    "template", "action", "key", "attempt", "urgency", "urgent", "data", "consent", "arms", "handoff",
-)  # fmt: skip
+_COMMAND: Final = PlainAction.__struct_fields__
 
 
 class Action(Fielded):

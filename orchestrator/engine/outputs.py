@@ -19,7 +19,7 @@ class ConsentUsed(Struct, frozen=True, omit_defaults=True, gc=False):
 class PlainAction(Struct, omit_defaults=True, gc=False):
     """The fields of an `engine.handling.Action` as data: a held one is stored with the customer so."""
 
-    kind: str
+    kind: Literal["send", "call", "cancel"]
     action_id: str
     customer: str
     journey: str

@@ -35,7 +35,7 @@ class Walk:
     What the log names at every decision and a handling does not change is read once.
     """
 
-    __slots__ = ("_id", "_journey", "_key", "_version", "event", "instance", "journey", "turn")
+    __slots__ = ("_id", "_key", "_version", "event", "instance", "journey", "turn")
 
     def __init__(self, turn: Turn, instance: Instance, journey: JourneyProgram, event: Mapping[str, Any] | None = None) -> None:
         self.turn = turn
@@ -43,7 +43,6 @@ class Walk:
         self.journey = journey
         self.event = event
         self._id = ""
-        self._journey = instance.journey
         self._version = instance.version
         self._key = instance.key
 
@@ -57,7 +56,7 @@ class Walk:
     def log(self, kind: str, step: str = "", reason: str = "", by: str = "", detail: dict[str, str] | None = None) -> Decision:
         """Log a decision about this instance; the caller may fill in what only some kinds have."""
         decision = Decision(
-            kind, self._journey, self._version, self._id or self.id, self._key, self.instance.state, step, reason, by,
+            kind, self.journey.id, self._version, self._id or self.id, self._key, self.instance.state, step, reason, by,
             "", "", "", "", detail,
         )  # fmt: skip
         self.turn.handling.decisions.append(decision)
@@ -66,7 +65,7 @@ class Walk:
     def incident(self, reason: str, message: str, step: str = "", severity: str = "error") -> None:
         """Note an incident about this instance."""
         self.turn.handling.incidents.append(
-            Incident(reason, message, self._journey, self._version, self.id, step, severity, self.turn.stage)
+            Incident(reason, message, self.journey.id, self._version, self.id, step, severity, self.turn.stage)
         )
 
     # Expressions.
@@ -213,7 +212,7 @@ class Walk:
         state, stood = instance.state, instance.stood
         if state and stood >= 0:
             stay_ms = max(0, self.turn.now - instance.started - stood)
-            self.turn.handling.stays.append((self._journey, state, stay_ms))
+            self.turn.handling.stays.append((self.journey.id, state, stay_ms))
 
     def _enter(self, name: str) -> StepProgram | None:
         turn = self.turn
@@ -273,7 +272,7 @@ class Walk:
         if self.journey.goals:
             goals.keep_context(document, self.instance, self.journey)
         document.instances = [instance for instance in document.instances if instance is not self.instance]
-        marker = document.markers.get(marker_name(self._journey, self._key))
+        marker = document.markers.get(marker_name(self.journey.id, self._key))
         if marker is not None:
             marker.ended = self.turn.now
 

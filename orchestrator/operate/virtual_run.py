@@ -132,10 +132,15 @@ class VirtualRun:
 
     def _write(self, handling: Handling) -> None:
         if self._outputs.actions is not None and handling.actions:
-            builtins = [msgspec.to_builtins(action.plain()) for action in handling.actions]
-            _write_lines(self._outputs.actions, [action_line(each) for each in builtins])
+            write_lines(self._outputs.actions, action_lines(handling))
         if self._outputs.decisions is not None and handling.decisions:
-            _write_lines(self._outputs.decisions, decision_lines(handling))
+            write_lines(self._outputs.decisions, decision_lines(handling))
+
+
+def action_lines(handling: Handling) -> Iterator[dict[str, Any]]:
+    """Give a handling's actions as `wire.lines.action_line` does."""
+    for action in handling.actions:
+        yield action_line(msgspec.to_builtins(action.plain()))
 
 
 def decision_lines(handling: Handling) -> Iterator[dict[str, Any]]:
@@ -227,5 +232,6 @@ def opened(actions: Path | None, decisions: Path | None) -> Iterator[tuple[Outpu
                 part.unlink(missing_ok=True)
 
 
-def _write_lines(file: IO[bytes], lines: Iterable[dict[str, Any]]) -> None:
+def write_lines(file: IO[bytes], lines: Iterable[dict[str, Any]]) -> None:
+    """Write JSON lines."""
     file.writelines(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE) for line in lines)

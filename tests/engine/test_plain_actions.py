@@ -14,10 +14,6 @@ FULL = Action(
 BARE = Action("send", "a1", "c1", "winback", 2, "i1", "offer", "email", 1, 2)
 
 
-def test_plain_data_has_the_fields_of_an_action_in_their_order() -> None:
-    assert PlainAction.__struct_fields__ == Action.FIELDS
-
-
 def test_an_action_comes_back_from_what_is_stored() -> None:
     for action in (FULL, BARE):
         stored = msgspec.msgpack.encode(action.plain())

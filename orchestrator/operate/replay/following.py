@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import msgspec
-import orjson
 from msgspec import Struct, field
 
 from orchestrator.engine.handling import Handling
@@ -27,11 +26,10 @@ from orchestrator.operate.replay.shadow_topic import ShadowTopic
 from orchestrator.operate.replay.snapshot import Reached, Snapshot
 from orchestrator.operate.replay.state import State
 from orchestrator.operate.replay.window import Window
-from orchestrator.operate.virtual_run import decision_lines
+from orchestrator.operate.virtual_run import action_lines, decision_lines, write_lines
 from orchestrator.structs import resolved
 from orchestrator.wire.incidents import Place, deadly_record, refused_record
 from orchestrator.wire.journal import JournalRecord, chain_of, decode_journal
-from orchestrator.wire.lines import action_line
 
 CHECKPOINT: Final = "checkpoint"
 DECISIONS: Final = "decisions.jsonl"
@@ -258,10 +256,8 @@ class Following:
     def _write(self, handlings: list[Handling]) -> None:
         decisions, actions = self._files[DECISIONS], self._files[ACTIONS]
         for handling in handlings:
-            for line in decision_lines(handling) if handling.decisions else ():
-                decisions.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
-            for action in handling.actions:
-                actions.write(orjson.dumps(action_line(msgspec.to_builtins(action.plain())), option=orjson.OPT_APPEND_NEWLINE))
+            write_lines(decisions, decision_lines(handling))
+            write_lines(actions, action_lines(handling))
 
     def _finish(self) -> None:
         outcome = self.outcome
